@@ -1,0 +1,34 @@
+# Two commands do everything on a machine that has Python 3.11 to 3.13, git and make: make repro, make test.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: repro test test-fast lint clean
+
+repro: .venv/installed
+	dvc repro
+	audiocnn results
+
+test: .venv/installed-dev lint
+	pytest -q
+
+test-fast: .venv/installed-dev lint
+	pytest -q -m "not slow"
+
+lint: .venv/installed-dev
+	ruff check .
+	ruff format --check .
+	mypy
+
+# The stamps make a second call install nothing, and a changed requirement install again.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
