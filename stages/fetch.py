@@ -1,0 +1,21 @@
+"""fetch: params.yaml's `data` → data/raw, the dataset's pickles and source.json."""
+
+import sys
+
+from audiocnn.errors import run_command
+from audiocnn.params import read_params
+from audiocnn.source import fetch, pin_lines, summary
+
+
+def main() -> None:
+    """Fetches the dataset, says how to pin it where it is not pinned, and what was fetched."""
+    data = read_params().data
+    record = fetch(data)
+    lines = pin_lines(record, data)
+    if lines:
+        print(f"to pin exactly this data, put into params.yaml:\n{lines}")
+    print(summary(record))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
