@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -18,24 +19,41 @@ class UserError(Exception):
     """What a user can mend. Its text is one sentence: what, where, what was expected, what to do."""
 
 
-def run_command(main: Callable[[], int | None]) -> int:
-    """Runs a command's body and returns its exit code: 0, or 1 with one sentence on stderr.
+class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
+    """A signal asked this process to stop, and everything that matters is saved."""
 
-    `AUDIOCNN_DEBUG=1` shows the traceback instead. Anything but a UserError or a failing disk is a bug of
-    ours and keeps its traceback.
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}: run the same command again to go on from here.")
+        self.exit_code = 128 + signum
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """The one sentence to show a user for an error, or None where the error is a bug of ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return (
+            f"cannot write {error.filename or 'a file'}: {_DISK_ERRORS[error.errno]}, then run the command again."
+        )
+    return None
+
+
+def run_command(main: Callable[[], int | None]) -> int:
+    """Runs a command's body and returns its exit code: 0, or 1 with one sentence on stderr, 130 or 143 when stopped.
+
+    `AUDIOCNN_DEBUG=1` shows the traceback instead. Anything but a UserError or a failing disk is a bug of ours and
+    keeps its traceback.
     """
     try:
         return main() or 0
-    except UserError as error:
-        if os.environ.get("AUDIOCNN_DEBUG") == "1":
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (UserError, OSError) as error:
+        sentence = sentence_of(error)
+        if sentence is None or os.environ.get("AUDIOCNN_DEBUG") == "1":
             raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if os.environ.get("AUDIOCNN_DEBUG") == "1" or error.errno not in _DISK_ERRORS:
-            raise
-        where = error.filename or "a file"
-        print(
-            f"error: cannot write {where}: {_DISK_ERRORS[error.errno]} and run the same command again.", file=sys.stderr
-        )
+        print(f"error: {sentence}", file=sys.stderr)
         return 1

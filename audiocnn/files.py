@@ -54,6 +54,11 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def json_text(value: Any) -> str:
+    """JSON for people and for git: sorted keys, indented, a final newline."""
+    return json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as indented JSON with sorted keys and a final newline, atomically."""
-    write_atomically(path, (json.dumps(value, sort_keys=True, indent=2, allow_nan=False) + "\n").encode())
+    """Writes a value as json_text, atomically."""
+    write_atomically(path, json_text(value).encode())

@@ -1,8 +1,11 @@
 """runtime.yaml: how to run, never what comes out. No DVC stage lists it, so it re-trains nothing."""
 
 import os
+import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from audiocnn.settings import Settings, read_settings
 
@@ -16,9 +19,10 @@ class CheckpointSettings(Settings):
 
 
 class Runtime(Settings):
-    """runtime.yaml as a whole."""
+    """runtime.yaml as a whole. jobs: folds that train side by side; `auto` is one a core at one thread each."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    jobs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     checkpoints: CheckpointSettings = CheckpointSettings()
 
 
@@ -34,3 +38,24 @@ def checkpoint_root() -> Path:
     as an absolute path, gives them the checkpoints of the project itself.
     """
     return Path(os.environ.get("AUDIOCNN_CHECKPOINTS") or "checkpoints")
+
+
+def device_type(runtime: Runtime) -> str:
+    """`cpu`, `cuda` or `mps`. `auto` asks torch only where a GPU may be, since importing torch takes seconds."""
+    if runtime.device != "auto":
+        return runtime.device
+    if sys.platform == "linux" and not list(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def job_count(runtime: Runtime, device: str, threads: int) -> int:
+    """How many folds train side by side: runtime.yaml's `jobs`, or as many as the machine's cores allow."""
+    if runtime.jobs != "auto":
+        return runtime.jobs
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, cores // threads)

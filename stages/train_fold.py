@@ -1,0 +1,72 @@
+"""Stage train_fold@k: makes sure that fold k is trained, and publishes its weights and its result.
+
+The first of these stages to run trains all listed folds side by side; the later ones find theirs finished.
+"""
+
+import sys
+from pathlib import Path
+
+from audiocnn.crossval import (
+    Plan,
+    current_session,
+    dvc_process,
+    folds_to_train,
+    make_plan,
+    start_over_if_forced,
+    train_folds,
+)
+from audiocnn.errors import UserError, run_command
+from audiocnn.files import write_atomically
+from audiocnn.params import read_params
+from audiocnn.prepared import PREPARED
+from audiocnn.runtime import job_count, read_runtime
+from audiocnn.signals import StopSignal, die_with
+from audiocnn.workers import error_of, forget_error
+
+FOLDERS = {".safetensors": Path("models"), ".json": Path("results/folds")}
+
+
+def main() -> None:
+    """Trains and publishes the fold that the command line names."""
+    if len(sys.argv) != 2 or not sys.argv[1].isdigit():
+        raise UserError("python -m stages.train_fold takes one fold index: use 'dvc repro train_fold@0'.")
+    fold = int(sys.argv[1])
+    stop = StopSignal()
+    if (dvc := dvc_process()) is not None:
+        die_with(dvc)
+    plan = plan_from_files()
+    key = plan.key(fold)
+    train(plan, fold, stop)
+    results = plan.results(fold)
+    if plan_from_files().key(fold) != key:
+        raise UserError(
+            f"params.yaml, the code or the data changed while fold {fold} trained, so nothing is published: "
+            "run 'dvc repro' again; going back to what it was finds the work done."
+        )
+    if results is None:
+        raise UserError(
+            error_of(plan.folder(fold), current_session()) or f"fold {fold} did not finish: run 'dvc repro' again."
+        )
+    for name, content in results.items():
+        write_atomically(FOLDERS[Path(name).suffix] / name, content)
+
+
+def plan_from_files() -> Plan:
+    """The plan that params.yaml, runtime.yaml, the code and the data make now."""
+    return make_plan(read_params(), read_runtime(), PREPARED)
+
+
+def train(plan: Plan, fold: int, stop: StopSignal) -> None:
+    """Trains the fold, and, unless it alone is wanted, those that still lack a result beside it."""
+    jobs = job_count(read_runtime(), plan.device, plan.train.threads)
+    folds, forced = folds_to_train(fold, read_params().folds, jobs)
+    session = current_session()
+    forget_error(plan.folder(fold))
+    start_over_if_forced(plan, folds if forced else [fold])
+    if plan.results(fold) is None:
+        others = [other for other in folds if other != fold and error_of(plan.folder(other), session) is None]
+        train_folds(plan, [fold, *others], jobs, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
