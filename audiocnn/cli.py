@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from audiocnn import __version__
 from audiocnn.errors import run_command
@@ -22,6 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"audiocnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_results(commands)
+    _add_features(commands)
     return parser
 
 
@@ -34,6 +36,36 @@ def _results(options: argparse.Namespace) -> None:
     from audiocnn.results import print_results
 
     print_results()
+
+
+def _add_features(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("features", help="turn a folder of sound files into a dataset of spectrograms")
+    parser.add_argument("audio_dir", type=Path, metavar="AUDIO_DIR", help="UrbanSound8K's or ESC-50's layout, or any")
+    parser.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="a folder for data.source in params.yaml")
+    csv = parser.add_argument_group("the CSV that lists the clips, where the layout is another")
+    csv.add_argument("--metadata", type=Path, metavar="FILE", help="files are named in it relative to AUDIO_DIR")
+    csv.add_argument("--file-column", metavar="NAME", help="(default: filename)")
+    csv.add_argument("--fold-column", metavar="NAME", help="(default: fold)")
+    csv.add_argument("--label-column", metavar="NAME", help="whole numbers (default: label)")
+    csv.add_argument("--class-column", metavar="NAME", help="class names (default: class)")
+    recipe = parser.add_argument_group("the recipe, the same for training and for prediction")
+    recipe.add_argument("--rate", type=int, metavar="HZ", help="to resample to (default: 22050)")
+    recipe.add_argument("--seconds", type=float, metavar="S", help="to pad or cut to (default: 5 for ESC-50, else 4)")
+    recipe.add_argument("--n-fft", type=int, metavar="N", help="samples in a window (default: 2048)")
+    recipe.add_argument("--hop-length", type=int, metavar="N", help="samples between windows (default: 512)")
+    recipe.add_argument("--n-mels", type=int, metavar="N", help="mel bands (default: 128)")
+    recipe.add_argument("--fmin", type=float, metavar="HZ", help="lowest frequency (default: 0)")
+    recipe.add_argument("--fmax", type=float, metavar="HZ", help="highest frequency (default: half the rate)")
+    recipe.add_argument("--top-db", type=float, metavar="DB", help="range below the maximum (default: 80)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--skip-bad", action="store_true", help="leave out the clips that cannot be used")
+    parser.set_defaults(command=_features)
+
+
+def _features(options: argparse.Namespace) -> None:
+    from audiocnn.features_command import run
+
+    run(options)
 
 
 if __name__ == "__main__":
