@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT = 10.0  # seconds for one connect, one read and one write; the library's own value for downloads
 PATIENCE = 50.0  # seconds of failed requests and waiting, together, before giving up
+FIRST_WAIT = 1.0  # seconds before the second try; doubled for each further one
 _LONGEST_WAIT = 15.0  # seconds between two tries, unless the server asks for more
 _TEMPORARY = (408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524)
 
@@ -123,10 +124,10 @@ def hub_api() -> "HfApi":
 def patiently(action: Callable[[], Answer], *, quiet: bool = False) -> Answer:
     """Runs an action, again after each temporary failure, until it succeeds or PATIENCE seconds are spent.
 
-    What counts is the time that failed requests took and the waits between tries (1, 2, 4, ... seconds, or what the
-    server asks), not the time in which bytes flowed. Raises HubError: at once where another try is of no use.
+    What counts is the time that failed requests took and the waits between tries (doubling, or what the server
+    asks), not the time in which bytes flowed. Raises HubError: at once where another try is of no use.
     """
-    spent, wait = 0.0, 1.0
+    spent, wait = 0.0, FIRST_WAIT
     while True:
         try:
             return action()
@@ -136,7 +137,7 @@ def patiently(action: Callable[[], Answer], *, quiet: bool = False) -> Answer:
         spent += trouble.lost + pause
         if not trouble.temporary or spent > PATIENCE:
             raise trouble
-        if wait == 1.0 and not quiet:
+        if wait == FIRST_WAIT and not quiet:
             print(f"{trouble.reason}: trying again for {PATIENCE:.0f} s at most", file=sys.stderr)
         time.sleep(pause)
         wait = min(2 * wait, _LONGEST_WAIT)

@@ -62,26 +62,29 @@ def fetch(data: DataParams, raw: Path = RAW, staging: Path = STAGING) -> SourceR
     _finish_swap(raw, staging)
     source = parse_source(data.source)
     if isinstance(source, HubDataset):
-        from audiocnn.hub_download import download, resolve
-
-        commit = resolve(source.repository, source.revision)
-        record = _read_record(raw)
-        if record and (record.repository, record.commit) == (source.repository, commit) and _is_whole(raw, record):
-            _check_pins(record.files, data)
-            return record
-        folder = staging / commit
-        download(source.repository, commit, WANTED, folder)
-        record = SourceRecord(kind="hub", files=_describe(folder), repository=source.repository, commit=commit)
-    else:
-        folder = staging / "new"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        return _fetch_from_hub(source, data, raw, staging)
+    folder = staging / "new"
+    try:
         _gather(source, folder)
         record = SourceRecord(kind="demo" if source == "demo" else "folder", files=_describe(folder))
-    _check_present(record.files, data.source)
-    _check_pins(record.files, data)
-    write_json(folder / RECORD, record.model_dump(exclude_none=True))
-    _swap(folder, raw, staging)
+        _publish(folder, record, data, raw, staging)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return record
+
+
+def _fetch_from_hub(source: HubDataset, data: DataParams, raw: Path, staging: Path) -> SourceRecord:
+    from audiocnn.hub_download import download, resolve
+
+    commit = resolve(source.repository, source.revision)
+    record = _read_record(raw)
+    if record and (record.repository, record.commit) == (source.repository, commit) and _is_whole(raw, record):
+        _check_pins(record.files, data)
+        return record
+    folder = staging / commit
+    download(source.repository, commit, WANTED, folder)
+    record = SourceRecord(kind="hub", files=_describe(folder), repository=source.repository, commit=commit)
+    _publish(folder, record, data, raw, staging)
     return record
 
 
@@ -116,6 +119,8 @@ def _find_folder(source: str) -> Path:
 
 
 def _gather(source: Path | Literal["demo"], folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     if source == "demo":
         from audiocnn.demo import write_demo
 
@@ -195,8 +200,11 @@ def _is_whole(raw: Path, record: SourceRecord) -> bool:
     return names == {*record.files, RECORD} and _describe(raw) == record.files
 
 
-def _swap(folder: Path, raw: Path, staging: Path) -> None:
-    """Puts a complete staged folder in the place of `raw`: two renames, durable once this returns."""
+def _publish(folder: Path, record: SourceRecord, data: DataParams, raw: Path, staging: Path) -> None:
+    """Puts a staged folder in the place of `raw`, once it is what it should be: two renames, durable at the end."""
+    _check_present(record.files, data.source)
+    _check_pins(record.files, data)
+    write_json(folder / RECORD, record.model_dump(exclude_none=True))
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())

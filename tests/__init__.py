@@ -1,0 +1,1 @@
+"""Tests: each is named after what the user is promised."""
