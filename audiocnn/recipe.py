@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from audiocnn.settings import Settings
 
@@ -31,14 +31,21 @@ class Recipe(Settings):
     top_db: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = 80.0
     libraries: dict[str, str] = Field(default={})
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Recipe":
-        highest = self.rate / 2 if self.fmax is None else self.fmax
-        if not self.fmin < highest <= self.rate / 2:
-            raise ValueError(f"fmin < fmax <= half the rate, {self.rate / 2:g} Hz")
-        if self.samples < self.n_fft:
-            raise ValueError(f"a clip of at least n_fft samples, {self.n_fft / self.rate:g} s")
-        return self
+    @field_validator("n_fft")
+    @classmethod
+    def _within_a_clip(cls, n_fft: int, info: ValidationInfo) -> int:
+        samples = info.data.get("seconds", 1.0) * info.data.get("rate", n_fft)
+        if n_fft > samples:
+            raise ValueError(f"at most a clip's samples, seconds x rate = {samples:g}")
+        return n_fft
+
+    @field_validator("fmin", "fmax")
+    @classmethod
+    def _within_the_spectrum(cls, frequency: float | None, info: ValidationInfo) -> float | None:
+        lowest, highest = info.data.get("fmin", 0.0), info.data.get("rate", 768_000) / 2
+        if frequency is not None and not lowest <= frequency <= highest:
+            raise ValueError(f"a frequency from {lowest:g} to half the rate, {highest:g} Hz")
+        return frequency
 
     @property
     def samples(self) -> int:
