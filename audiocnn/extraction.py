@@ -148,7 +148,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Workers started in here compute in one thread each: more get in each other's way, and may change the last bits."""
+    """Workers started in here compute in one thread each: more would get in their way and may change last bits."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     try:

@@ -143,7 +143,8 @@ def _window(file: "SoundFile", recipe: Recipe, start: float) -> tuple[Floats, fl
     if not np.isfinite(sound).all():
         raise BadSoundError("non-finite", "NaN or infinite samples")
     resampled = librosa.resample(sound, orig_sr=rate, target_sr=recipe.rate, res_type="soxr_hq")
-    spectrogram = log_mel(librosa.util.fix_length(resampled, size=recipe.samples), recipe)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spectrogram = log_mel(librosa.util.fix_length(resampled, size=recipe.samples), recipe)
     if not np.isfinite(spectrogram).all():
         raise BadSoundError("non-finite", "its samples overflow")
     return spectrogram, min(len(sound) / rate, recipe.seconds)
