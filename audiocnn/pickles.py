@@ -22,7 +22,7 @@ import numpy as np
 
 from audiocnn.errors import UserError
 
-_MAX_INSTRUCTIONS = 5_000_000  # a list of 100,000 arrays needs 3 million; each may cost some 200 bytes of memory
+_MAX_INSTRUCTIONS = 3_000_000  # a list of 100,000 arrays needs up to 2.9 million; each may cost 200 bytes
 _MAX_INTEGER_BYTES = 16
 _SMALL = 64  # arguments up to this length may be used any number of times
 _PLAIN_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|U[1-9][0-9]{0,5}")

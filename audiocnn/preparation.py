@@ -167,7 +167,9 @@ def _class_names(path: Path) -> list[str]:
     # Names reach terminals, tables and file formats; control characters would not stay what they are there.
     first = {name: number for number, name in reversed(pairs)}
     bad = np.array([not (name.strip() and name.isprintable() and first[name] == number) for number, name in pairs])
-    _refuse(path, bad, "name", "that is empty, repeated or not printable", "give each class a name", names.__getitem__)
+    _refuse(
+        path, bad, "name", "of no use (blank, repeated or unprintable)", "give each class a name", names.__getitem__
+    )
     return names
 
 
