@@ -1,0 +1,188 @@
+"""Numbers from fold results: metrics of the held-out clips, and the rows of the tables in metrics/. No torch here."""
+
+import csv
+import io
+import pickle
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiocnn.fold_results import FoldResult
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Row = dict[str, str | int | float]
+
+DECIMALS = 6
+CALIBRATION_BINS = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
+CURVES = ("train_acc", "val_acc", "train_loss", "val_loss")  # history.csv's metrics
+MEAN = "mean"  # the name in history.csv's fold column of the rows that average over folds
+PICKLE_PROTOCOL = 4  # fixed: the default rises with the Python version, and the bytes with it
+
+
+def mean_std(values: Iterable[float]) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 0) over folds, in float64."""
+    array = np.fromiter(values, dtype=np.float64)
+    return float(array.mean()), float(array.std())
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """(clips, classes) logits to log-probabilities; the largest logit is subtracted first, so nothing overflows."""
+    shifted: Floats = logits - logits.max(axis=1, keepdims=True)
+    normaliser: Floats = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted - normaliser
+
+
+def cross_entropy(logits: Floats, labels: Labels) -> float:
+    """Mean cross-entropy in nats of (clips, classes) logits for (clips,) labels."""
+    return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
+
+
+def confidences(logits: Floats) -> Floats:
+    """(clips,) the probability of the predicted class."""
+    probability: Floats = np.exp(log_softmax(logits).max(axis=1))
+    return probability
+
+
+def expected_calibration_error(
+    confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = CALIBRATION_BINS
+) -> float:
+    """|accuracy - mean confidence| in bins of equal width, weighted by their clips (Guo et al. 2017).
+
+    Bins are open to the left: a confidence of 1/15 is in the first. scikit-learn has no such metric.
+    """
+    index = np.ceil(confidence * bins).astype(np.int64).clip(1, bins) - 1
+    gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def macro_f1(labels: Labels, predictions: Labels) -> float:
+    """The mean of F1 over the classes that occur as label or prediction."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels, predictions, average="macro", zero_division=0))
+
+
+def class_recalls(labels: Labels, predictions: Labels, classes: int) -> Floats:
+    """(classes,) the share of each class's clips that were recognised; NaN for a class without clips."""
+    from sklearn.metrics import recall_score
+
+    recalls = recall_score(labels, predictions, labels=np.arange(classes), average=None, zero_division=np.nan)
+    return np.asarray(recalls, dtype=np.float64)
+
+
+def fold_row(result: FoldResult) -> Row:
+    """folds.csv's row: the fold at its best epoch. `test_*` only where the held-out clips did not select that epoch."""
+    best, labels = result.best_epoch, result.labels
+    row: Row = {
+        "fold": result.fold,
+        "dataset_fold": result.dataset_fold,
+        "best_epoch": best,
+        "epochs": len(result.history.loss),
+        "val_acc": result.history.val_accuracy[best],
+        "val_loss": result.history.val_loss[best],
+    }
+    if result.validation == "previous_fold":
+        row["test_acc"] = float((result.predictions == labels).mean())
+        row["test_loss"] = cross_entropy(result.logits, labels)
+    return row | {"macro_f1": macro_f1(labels, result.predictions)}
+
+
+def history_rows(results: Sequence[FoldResult]) -> list[Row]:
+    """history.csv's rows: every epoch of every fold, then the mean over folds.
+
+    A fold that stopped early counts in the mean with its last epoch's values: leaving it out instead would let
+    the curve jump, since the folds that go on are not a random choice.
+    """
+    folds = [_curves(result) for result in results]
+    longest = max(len(curves) for curves in folds)
+    padded = np.stack([np.pad(curves, ((0, longest - len(curves)), (0, 0)), mode="edge") for curves in folds])
+    rows: list[Row] = []
+    names: list[int | str] = [*(result.fold for result in results), MEAN]
+    for name, curves in zip(names, [*folds, padded.mean(axis=0)], strict=True):
+        for epoch, values in enumerate(curves.tolist()):
+            place: Row = {"source": results[0].source, "fold": name, "epoch": epoch}
+            rows.append(place | dict(zip(CURVES, values, strict=True)))
+    return rows
+
+
+def _curves(result: FoldResult) -> Floats:
+    """(epochs, 4) float64: the history's columns in the order of CURVES."""
+    history = result.history
+    return np.array([history.accuracy, history.val_accuracy, history.loss, history.val_loss]).T
+
+
+def prediction_rows(results: Sequence[FoldResult]) -> list[Row]:
+    """predictions.csv's rows: every held-out clip's row in the prepared arrays, its class, the predicted class and
+    that one's probability.
+    """
+    rows: list[Row] = []
+    for result in results:
+        clips = zip(
+            result.held_out.rows, result.labels, result.predictions, confidences(result.logits).tolist(), strict=True
+        )
+        for clip, label, predicted, confidence in clips:
+            names = {"actual": result.classes[label], "predicted": result.classes[predicted]}
+            rows.append({"source": result.source, "fold": result.fold, "row": clip, **names, "confidence": confidence})
+    return rows
+
+
+def class_rows(results: Sequence[FoldResult]) -> list[Row]:
+    """classes.csv's rows: each class's held-out clips, and mean and std of its recall over the folds that have it."""
+    classes = results[0].classes
+    recalls = np.stack([class_recalls(result.labels, result.predictions, len(classes)) for result in results])
+    clips = np.bincount(np.concatenate([result.labels for result in results]), minlength=len(classes))
+    rows: list[Row] = []
+    for name, count, column in zip(classes, clips, recalls.T, strict=True):
+        mean, std = mean_std(column[~np.isnan(column)]) if count else ("", "")
+        rows.append({"class": name, "clips": int(count), "recall_mean": mean, "recall_std": std})
+    return rows
+
+
+def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
+    """summary.json: mean and std over the folds, each at its best epoch; at most ten numbers."""
+    rows = [fold_row(result) for result in results]
+    numbers: dict[str, Any] = {
+        name: dict(zip(("mean", "std"), map(_rounded, mean_std(float(row[name]) for row in rows)), strict=True))
+        for name in ("val_acc", "val_loss", "test_acc", "test_loss")
+        if name in rows[0]
+    }
+    numbers["macro_f1"] = _rounded(mean_std(float(row["macro_f1"]) for row in rows)[0])
+    return {"dataset": dataset_words(results[0]), "protocol": protocol_words(results[0]), "folds": len(rows)} | numbers
+
+
+def dataset_words(result: FoldResult) -> str:
+    """The kind of dataset, with a warning where its numbers say nothing about real sounds."""
+    return "demo (synthetic sounds)" if result.source == "demo" else result.source
+
+
+def protocol_words(result: FoldResult) -> str:
+    """How far the numbers can be trusted, in a few words."""
+    biased, unbiased = "val_acc is selected on the fold it reports", "test_acc is read once, after training"
+    return biased if result.validation == "held_out" else unbiased
+
+
+def histories(results: Sequence[FoldResult]) -> bytes:
+    """all_fold_histories.pkl: a list, one dict a fold, of lists loss, accuracy, val_loss, val_accuracy."""
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    curves = [{name: list(getattr(result.history, name)) for name in names} for result in results]
+    return pickle.dumps(curves, protocol=PICKLE_PROTOCOL)
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Rows with the same keys as CSV: a header, six decimals, newlines of one byte."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: str | int | float) -> str | int:
+    return f"{_rounded(value):.{DECIMALS}f}" if isinstance(value, float) else value
+
+
+def _rounded(value: float) -> float:
+    return round(value, DECIMALS) + 0.0  # + 0.0: no minus zero
