@@ -2,10 +2,8 @@
 
 import importlib.util
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocnn.errors import UserError
+from audiocnn.mel import log_mel
 from audiocnn.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float32]
 Problem = Literal["missing", "unreadable", "empty", "too short", "non-finite", "silent"]
 
-LIBRARIES = ("librosa", "numpy", "soundfile", "soxr")
+LIBRARIES = ("numpy", "soundfile", "soxr")
 _RATES = range(1000, 768_001)  # Hz; a header that claims billions would have us read and allocate for them
 _BLOCK = 16_384  # frames decoded at a time
 _MARGIN = 0.5  # seconds read beyond a clip's end, so that cutting does not show in the resampler's last samples
@@ -78,31 +77,6 @@ def window_starts(duration: float, recipe: Recipe, hop_seconds: float) -> list[f
     return starts
 
 
-def log_mel(sound: Floats, recipe: Recipe) -> Floats:
-    """A sound of exactly `recipe.samples` as spectrogram (mels, frames) in dB, 0 dB its maximum.
-
-    The same as librosa.feature.melspectrogram and power_to_db(ref=np.max), with the filters made once. Centred
-    windows give 1 + samples // hop_length frames, never fewer than `recipe.frames`, so they are cut and not padded.
-    """
-    import librosa
-
-    power = np.abs(librosa.stft(sound, n_fft=recipe.n_fft, hop_length=recipe.hop_length)) ** 2  # (bins, frames)
-    mels = _mel_filters(recipe.rate, recipe.n_fft, recipe.n_mels, recipe.fmin, recipe.fmax) @ power
-    decibels: Floats = librosa.power_to_db(mels, ref=np.max, top_db=recipe.top_db)
-    return decibels[:, : recipe.frames]
-
-
-@lru_cache(maxsize=4)
-def _mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float | None) -> Floats:
-    import librosa
-
-    with warnings.catch_warnings(action="ignore"):  # of empty filters, which are refused below
-        filters: Floats = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax)
-    if not filters.any(axis=1).all():
-        raise UserError(f"{n_mels} mel bands are too many for n_fft {n_fft}: some stay empty, so lower n_mels.")
-    return filters
-
-
 @contextmanager
 def _sound_file(path: Path) -> Iterator["SoundFile"]:
     """An open sound file; the decoder's errors become BadSoundError."""
@@ -132,7 +106,7 @@ def _open(path: Path) -> "SoundFile":
 
 def _window(file: "SoundFile", recipe: Recipe, start: float) -> tuple[Floats, float]:
     """The spectrogram (mels, frames) of the sound from `start`, and how many seconds of it are sound, not padding."""
-    import librosa
+    import soxr
 
     rate = file.samplerate
     sound = _read_mono(file, round(start * rate), math.ceil((recipe.seconds + _MARGIN) * rate))
@@ -142,9 +116,9 @@ def _window(file: "SoundFile", recipe: Recipe, start: float) -> tuple[Floats, fl
         raise BadSoundError("too short", f"{len(sound)} samples, shorter than one hop_length")
     if not np.isfinite(sound).all():
         raise BadSoundError("non-finite", "NaN or infinite samples")
-    resampled = librosa.resample(sound, orig_sr=rate, target_sr=recipe.rate, res_type="soxr_hq")
+    resampled = soxr.resample(sound, rate, recipe.rate, quality="HQ")[: recipe.samples]
     with np.errstate(over="ignore", invalid="ignore"):
-        spectrogram = log_mel(librosa.util.fix_length(resampled, size=recipe.samples), recipe)
+        spectrogram = log_mel(np.pad(resampled, (0, recipe.samples - len(resampled))), recipe)
     if not np.isfinite(spectrogram).all():
         raise BadSoundError("non-finite", "its samples overflow")
     return spectrogram, min(len(sound) / rate, recipe.seconds)

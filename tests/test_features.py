@@ -13,7 +13,8 @@ librosa = pytest.importorskip("librosa")
 soundfile = pytest.importorskip("soundfile")
 
 from audiocnn.errors import UserError  # noqa: E402  # after the skip
-from audiocnn.features import BadSoundError, clip_spectrogram, log_mel, spectrograms, window_starts  # noqa: E402
+from audiocnn.features import BadSoundError, clip_spectrogram, spectrograms, window_starts  # noqa: E402
+from audiocnn.mel import log_mel  # noqa: E402
 from audiocnn.recipe import Recipe  # noqa: E402
 from audiocnn.settings import validate  # noqa: E402
 
