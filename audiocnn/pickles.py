@@ -14,6 +14,7 @@ import math
 import pickle
 import re
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,8 @@ def _array(buffer: Any, dtype: Any, shape: Any, order: str, axes: Any = None) ->
         raise _RefusedError(_DAMAGED)
     if math.prod(shape) * dtype.itemsize != len(buffer):
         raise _RefusedError(f"holds {len(buffer)} bytes for an array of another size: it is damaged; fetch it again")
+    if dtype.kind == "U" and (np.frombuffer(buffer, f"{dtype.byteorder}u4") > sys.maxunicode).any():
+        raise _RefusedError(_DAMAGED)  # numpy ends in a SystemError where such text is read
     array: Any = np.ndarray(shape, dtype, buffer, order="F" if order == "F" else "C")
     return array.transpose(axes) if order == "K" and axes is not None else array
 

@@ -251,6 +251,14 @@ def test_instructions_that_reach_outside_the_file_are_refused_by_name(tmp_path: 
     assert name in refused(tmp_path, b"\x80\x05" + body + b".")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_of_impossible_characters_is_refused(tmp_path: Path, order: str) -> None:
+    text = np.array(["a"], f"{order}U1")
+    for value in (text, text[0]):
+        content = pickle.dumps(value, 4)
+        refused(tmp_path, content.replace(b"a\0\0\0", b"a\0\0\x7f").replace(b"\0\0\0a", b"\x7f\0\0a"))
+
+
 def test_an_empty_a_truncated_and_a_foreign_file_are_each_a_sentence(tmp_path: Path) -> None:
     assert "0 bytes" in refused(tmp_path, b"")
     content = pickle.dumps(np.arange(500.0), 4)
