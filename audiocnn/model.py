@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _POOLS = ((2, 2), (2, 2), (2, 4))  # (mels, frames) of each encoder block
+_BN_MOMENTUM = 0.1  # BatchNorm2d's default: the share of a new batch in the running statistics
 _STEPS = 1 << 16  # a keep decision compares 16 random bits, so a dropout share is met within 2**-17
 
 
@@ -49,15 +50,67 @@ class EncoderBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, pool: tuple[int, int], dropout: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding="same")
-        self.bn = nn.BatchNorm2d(out_channels)
+        self.bn = nn.BatchNorm2d(out_channels, momentum=_BN_MOMENTUM)
         self.pool = nn.MaxPool2d(pool)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (batch, in, mels, frames), float."""
-        pooled: Tensor = self.pool(self.bn(self.conv(x)))
+        pooled: Tensor = self.pool(self.normalised(x))
         dropped: Tensor = self.dropout(functional.relu(pooled, inplace=True))
         return dropped
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """The convolution's output, normalised over the batch: (batch, out, mels, frames)."""
+        output: Tensor = self.bn(self.conv(x))
+        return output
+
+
+class FirstEncoderBlock(EncoderBlock):
+    """The same function for one input channel, on a CPU without a pass over the convolution's output to normalise it.
+
+    That output is the network's largest tensor, 32 times the input. Its mean and variance follow from the input's: an
+    output is w . p + b for a 3x3 patch p, so over all patches its mean is w . E[p] + b and its variance w' Cov(p) w.
+    Batch normalisation then is another weight and bias of the same convolution.
+    """
+
+    def __init__(self, out_channels: int, pool: tuple[int, int], dropout: float) -> None:
+        super().__init__(1, out_channels, pool, dropout)
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """x: (batch, 1, mels, frames)."""
+        if x.device.type != "cpu":
+            return super().normalised(x)
+        mean, variance = self._output_statistics(x)
+        scale = self.bn.weight * torch.rsqrt(variance + self.bn.eps)
+        bias = self.bn.bias - mean * scale
+        return functional.conv2d(x, self.conv.weight * scale.to(x.dtype).view(-1, 1, 1, 1), bias.to(x.dtype), padding=1)
+
+    def _output_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (without the bias, which normalisation cancels) and variance of the convolution: (out,), float64."""
+        running_mean, running_var, conv_bias = self.bn.running_mean, self.bn.running_var, self.conv.bias
+        assert running_mean is not None
+        assert running_var is not None
+        assert conv_bias is not None
+        if not self.training:
+            return (running_mean - conv_bias).double(), running_var.double()
+        patch_mean, patch_covariance = patch_statistics(x)
+        taps = self.conv.weight.flatten(1).double()  # (out, 9)
+        mean = taps @ patch_mean
+        variance = ((taps @ patch_covariance) * taps).sum(dim=1)
+        with torch.no_grad():
+            running_mean.lerp_((mean + conv_bias).to(x.dtype), _BN_MOMENTUM)
+            running_var.lerp_((variance * (x.numel() / (x.numel() - 1))).to(x.dtype), _BN_MOMENTUM)
+        return mean, variance
+
+
+def patch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (9,) and covariance (9, 9), float64, of all 3x3 patches of x: (batch, 1, mels, frames), zero-padded."""
+    centre = x.mean()  # taken off first: sums of squares of values far from zero would lose the variance's digits
+    patches = functional.unfold(functional.pad(x, (1, 1, 1, 1)) - centre, 3)  # (batch, 9, mels * frames)
+    mean = patches.sum(dim=2).double().sum(dim=0) / x.numel()
+    products = (patches @ patches.mT).double().sum(dim=0) / x.numel()
+    return mean + centre, products - mean.outer(mean)
 
 
 class AudioCNN(nn.Module):
@@ -82,7 +135,7 @@ class AudioCNN(nn.Module):
         super().__init__()
         self.n_mels, self.target_len = n_mels, target_len
         first, second, third = encoder_channels
-        self.encoder1 = EncoderBlock(1, first, _POOLS[0], encoder_dropout)
+        self.encoder1 = FirstEncoderBlock(first, _POOLS[0], encoder_dropout)
         self.encoder2 = EncoderBlock(first, second, _POOLS[1], encoder_dropout)
         self.encoder3 = EncoderBlock(second, third, _POOLS[2], encoder_dropout)
         self.conv1d = nn.Conv1d(third, conv1d_channels, kernel_size=3, padding="same")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from audiocnn import checkpoint
+from audiocnn.allocator import keep_large_blocks
 from audiocnn.console import FoldProgress, write_progress
 from audiocnn.errors import Stopped, UserError, run_command, sentence_of
 from audiocnn.key import fold_key
@@ -29,6 +30,7 @@ def main() -> None:
     job = WorkerJob.model_validate_json(sys.argv[1])
     stop = StopSignal()
     die_with(psutil.Process(job.supervisor))
+    keep_large_blocks()
     check_keys(job)
     import audiocnn.training  # noqa: F401  # only now, between two looks at the code that it is made of
 
