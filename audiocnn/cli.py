@@ -24,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_results(commands)
     _add_features(commands)
+    _add_upload(commands)
     return parser
 
 
@@ -59,6 +60,7 @@ def _add_features(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     recipe.add_argument("--top-db", type=float, metavar="DB", help="range below the maximum (default: 80)")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
     parser.add_argument("--skip-bad", action="store_true", help="leave out the clips that cannot be used")
+    parser.add_argument("--push", metavar="hf://datasets/OWNER/NAME", help="upload the result, with a dataset card")
     parser.set_defaults(command=_features)
 
 
@@ -66,6 +68,17 @@ def _features(options: argparse.Namespace) -> None:
     from audiocnn.features_command import run
 
     run(options)
+
+
+def _add_upload(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("upload", help="upload the weights that runtime.yaml's hub.model_repo still lacks")
+    parser.set_defaults(command=_upload)
+
+
+def _upload(options: argparse.Namespace) -> None:
+    from audiocnn.uploader import upload_command
+
+    upload_command()
 
 
 if __name__ == "__main__":

@@ -61,6 +61,8 @@ class _BoundedClient(httpx2.Client):
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         from huggingface_hub.errors import OfflineModeIsEnabled
 
+        if request.url.path == "/api/agent-harnesses":  # the library's daily survey, which no file depends on
+            raise HubError("not asked for", temporary=False)
         limits = request.extensions.get("timeout", {})
         request.extensions["timeout"] = {
             part: min(limits.get(part) or REQUEST_TIMEOUT, REQUEST_TIMEOUT)
@@ -107,13 +109,19 @@ def _raise_for_status(request: httpx2.Request, response: httpx2.Response, lost: 
     )
 
 
-def hub_api() -> "HfApi":
-    """The library's API object, with every request of the library in this process bounded."""
+def hub_api(progress: bool = False) -> "HfApi":
+    """The library's API object, with every request of the library in this process bounded.
+
+    progress: whether the library draws its bars, on a terminal.
+    """
     # Read when the library is imported. Xet's uploads and downloads go around the client that is bounded here.
     os.environ["HF_HUB_DISABLE_XET"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     from huggingface_hub import HfApi, get_session, set_client_factory
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    if not (progress and sys.stderr.isatty()):
+        disable_progress_bars()
     hooks = get_session().event_hooks  # the library's own: offline mode, request ids
 
     set_client_factory(lambda: _BoundedClient(event_hooks=hooks, follow_redirects=True))
@@ -158,11 +166,12 @@ def _as_trouble(error: Exception) -> HubError:
         return HubError(f"the server answered HTTP {status}", temporary=False, status=status)
     if isinstance(cause, OSError):  # "Consistency check failed": fewer bytes than announced
         return HubError("a file came incomplete", temporary=True)
-    return HubError("the server's answer is not the Hub's (a login page, HF_ENDPOINT?)", temporary=False)
+    what = type(cause).__name__
+    return HubError(f"the server's answer is not the Hub's ({what}; a login page? HF_ENDPOINT?)", temporary=False)
 
 
-def explained(trouble: HubError, wanted: str) -> UserError:
-    """The one sentence for a failure that stays; `wanted` says what was looked for, such as `dataset OWNER/NAME`."""
+def explained(trouble: HubError, task: str) -> UserError:
+    """The one sentence for a failure that stays; `task` says what was tried, such as `get dataset OWNER/NAME`."""
     if trouble.status == 401:
         hint = "it does not exist, or it is private: check the name, or log in with 'hf auth login' or HF_TOKEN"
     elif trouble.status == 403:
@@ -177,4 +186,4 @@ def explained(trouble: HubError, wanted: str) -> UserError:
         hint = "check the network, or try again later; what is complete is kept"
     else:
         hint = "mend that and run it again"
-    return UserError(f"cannot get {wanted}: {trouble.reason}; {hint}.")
+    return UserError(f"cannot {task}: {trouble.reason}; {hint}.")

@@ -20,7 +20,7 @@ def resolve(repository: str, revision: str) -> str:
     try:
         info = patiently(lambda: api.dataset_info(repository, revision=revision))
     except HubError as trouble:
-        raise explained(trouble, wanted) from None
+        raise explained(trouble, f"get {wanted}") from None
     if not _COMMIT.fullmatch(info.sha or ""):  # it becomes a folder's name
         raise UserError(f"cannot get {wanted}: the server names no commit of 40 hex digits; check HF_ENDPOINT.")
     return str(info.sha)
@@ -41,7 +41,7 @@ def download(repository: str, commit: str, names: Sequence[str], folder: Path) -
                 (folder / name).unlink()
             damaged = _download(repository, commit, names, folder)
     except HubError as trouble:
-        raise explained(trouble, wanted) from None
+        raise explained(trouble, f"get {wanted}") from None
     if damaged:
         raise UserError(
             f"cannot get {wanted}: {damaged[0]} came twice with other bytes than the repository lists; "
@@ -52,7 +52,7 @@ def download(repository: str, commit: str, names: Sequence[str], folder: Path) -
 
 def _download(repository: str, commit: str, names: Sequence[str], folder: Path) -> list[str]:
     """One download of what is missing; returns the names of files whose checksum is wrong."""
-    api = hub_api()
+    api = hub_api(progress=True)
     patiently(
         lambda: api.snapshot_download(
             repository,

@@ -18,12 +18,35 @@ class CheckpointSettings(Settings):
     keep: Literal["last", "all"] = "last"
 
 
+class WandbSettings(Settings):
+    """Weights & Biases. mode: `auto` is online where a key is configured. watch: what to draw histograms of."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: Annotated[str, Field(min_length=1)] = "audiocnn"
+    entity: str | None = None
+    watch: Literal["none", "gradients", "parameters", "all"] = "none"
+
+
+class HubSettings(Settings):
+    """model_repo: OWNER/NAME of the Hub's model repository that weights go to; none by default.
+
+    private: whether the repository is made private where it does not exist yet. upload: every epoch's weights and the
+    best models (`epochs`), the best models alone (`best`), or nothing.
+    """
+
+    model_repo: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")] | None = None
+    private: bool = True
+    upload: Literal["epochs", "best", "none"] = "epochs"
+
+
 class Runtime(Settings):
     """runtime.yaml as a whole. jobs: folds that train side by side; `auto` is one a core at one thread each."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     jobs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     checkpoints: CheckpointSettings = CheckpointSettings()
+    wandb: WandbSettings = WandbSettings()
+    hub: HubSettings = HubSettings()
 
 
 def read_runtime(path: Path = RUNTIME_FILE) -> Runtime:

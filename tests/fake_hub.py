@@ -167,10 +167,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._create(json.loads(body))
         elif parts[0] == "api" and parts[1] in ("datasets", "models"):
             self._api(parts[1], "/".join(parts[2:4]), parts[4:], body)
-        elif parts[0] == "datasets":
-            self._file("/".join(parts[1:3]), "/".join(parts[5:]))
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
         elif path.endswith("/info/lfs/objects/batch"):
             self._batch(json.loads(body))
+        elif parts[0] == "datasets":
+            self._file("/".join(parts[1:3]), "/".join(parts[5:]))
         elif parts[0] == "lfs":
             self.state.blobs[parts[1]] = body
             self._answer(200 if sha256(body) == parts[1] else 400)
@@ -184,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif rest and rest[0] == "preupload":
             self._json({"files": [self._mode(repository, file["path"]) for file in json.loads(body)["files"]]})
         elif rest and rest[0] == "commit":
-            self._commit(repository, body)
+            self._commit(name, repository, body)
         elif rest and rest[1] not in ("main", COMMIT):
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         elif rest and rest[0] == "tree":
@@ -212,13 +214,13 @@ class _Handler(BaseHTTPRequestHandler):
                 item["actions"] = {"upload": {"href": f"{self.state.url}/lfs/{item['oid']}"}}
         self._json({"transfer": "basic", "objects": objects})
 
-    def _commit(self, repository: Repository, body: bytes) -> None:
+    def _commit(self, name: str, repository: Repository, body: bytes) -> None:
         operations = [json.loads(line) for line in body.splitlines()]
         added = {op["value"]["path"]: op["value"]["oid"] for op in operations if op["key"] == "lfsFile"}
         with self.state.lock:
             repository.files |= {path: self.state.blobs[oid] for path, oid in added.items()}
             repository.commits.append(sorted(added))
-        self._json({"commitUrl": f"{self.state.url}/commit/{COMMIT}", "commitOid": COMMIT})
+        self._json({"commitUrl": f"{self.state.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT})
 
     def _file(self, name: str, path: str) -> None:
         repository = self.state.datasets.get(name)

@@ -31,9 +31,9 @@ FILES = {
 }
 
 
-def _shorten(url: str) -> None:
+def _shorten(url: str, home: str) -> None:
     """Runs once in the client process, before it imports the library: its Hub, its home, shorter bounds."""
-    os.environ.update(HF_ENDPOINT=url, HF_TOKEN=GOOD_TOKEN)
+    os.environ.update(HF_ENDPOINT=url, HF_TOKEN=GOOD_TOKEN, HF_HOME=home)
     from audiocnn import hub_client
 
     hub_client.REQUEST_TIMEOUT = 0.5
@@ -52,9 +52,10 @@ def _server() -> Iterator[FakeHub]:
 
 
 @pytest.fixture(scope="module")
-def client(_server: FakeHub) -> Iterator[ProcessPoolExecutor]:
+def client(_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExecutor]:
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_shorten, initargs=(_server.url,)) as pool:
+    where = (_server.url, str(tmp_path_factory.mktemp("home")))
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_shorten, initargs=where) as pool:
         yield pool
 
 
@@ -226,7 +227,12 @@ def test_a_killed_download_keeps_its_completed_files(hub: FakeHub, fetching: Fet
     stage = subprocess.Popen(
         [sys.executable, "-m", "stages.fetch"],
         cwd=fetching.folder,
-        env={**os.environ, "HF_ENDPOINT": hub.url, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={
+            **os.environ,
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(fetching.folder / "home"),
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+        },
     )
     staged = fetching.folder / "data/staging" / COMMIT
     _wait(lambda: hub.faults[0].times == 0 and (staged / "recipe.json").exists())
