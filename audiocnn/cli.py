@@ -23,6 +23,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"audiocnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_results(commands)
+    _add_train(commands)
     _add_features(commands)
     _add_upload(commands)
     return parser
@@ -37,6 +38,35 @@ def _results(options: argparse.Namespace) -> None:
     from audiocnn.results import print_results
 
     print_results()
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    train = commands.add_parser("train", help="the whole cross-validation without DVC")
+    train.add_argument("--model-dir", type=Path, default=Path("models"), metavar="DIR", help="for results (models)")
+    train.set_defaults(command=_train)
+    status = commands.add_parser("status", help="where each fold is, while it trains and after")
+    status.set_defaults(command=_status)
+    for parser in (train, status):  # what a fold's checkpoint is filed under: status must be told the same as train
+        parser.add_argument("--processed-dir", type=Path, default=Path("data/prepared"), metavar="DIR")
+        parser.add_argument("--checkpoint-dir", type=Path, metavar="DIR", help="(default: checkpoints)")
+        parser.add_argument("--epochs", type=int, metavar="N", help="instead of params.yaml's train.epochs")
+        parser.add_argument("--batch-size", type=int, metavar="N", help="instead of train.batch_size")
+        parser.add_argument("--learning-rate", type=float, metavar="LR", help="instead of train.lr")
+        parser.add_argument("--folds", type=int, nargs="+", metavar="K", help="instead of params.yaml's folds")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from audiocnn.train_command import train
+
+    train(options)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from audiocnn.status import print_status
+    from audiocnn.train_command import plan_of
+
+    params, plan = plan_of(options)
+    print_status(plan, params.folds)
 
 
 def _add_features(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

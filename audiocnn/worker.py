@@ -110,6 +110,7 @@ class Reporter:
         self._epoch_start = time.monotonic()
         if metrics["val_accuracy"] > self._best[1]:
             self._best = (epoch, metrics["val_accuracy"])
+        write_progress(self._folder, self._progress(epoch + 1, 0, 1))
         self.say(
             f"epoch {epoch:2d}  train_loss {metrics['loss']:.4f}  train_acc {metrics['accuracy']:.4f}  "
             f"val_loss {metrics['val_loss']:.4f}  val_acc {metrics['val_accuracy']:.4f}  lr {metrics['lr']:.0e}  "
