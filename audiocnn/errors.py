@@ -32,9 +32,7 @@ def sentence_of(error: BaseException) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-        return (
-            f"cannot write {error.filename or 'a file'}: {_DISK_ERRORS[error.errno]}, then run the command again."
-        )
+        return f"cannot write {error.filename or 'a file'}: {_DISK_ERRORS[error.errno]}, then run the command again."
     return None
 
 
