@@ -14,11 +14,12 @@ import psutil
 
 from audiocnn import checkpoint
 from audiocnn.errors import UserError
+from audiocnn.hub import uploads
 from audiocnn.key import fold_key
 from audiocnn.locking import fold_lock, holder_of, is_locked
 from audiocnn.params import ModelParams, Params, TrainParams
 from audiocnn.prepared import Meta, read_meta, verify_arrays
-from audiocnn.runtime import Runtime, checkpoint_root, device_type
+from audiocnn.runtime import Runtime, checkpoint_root, device_type, job_count
 from audiocnn.settings import read_yaml
 from audiocnn.signals import StopSignal
 from audiocnn.workers import WorkerJob, error_of, run_workers
@@ -61,19 +62,21 @@ def make_plan(params: Params, runtime: Runtime, prepared: Path, root: Path | Non
     return Plan(prepared, root or checkpoint_root(), meta, params.model, params.train, device_type(runtime))
 
 
-def train_folds(plan: Plan, folds: Sequence[int], jobs: int, stop: StopSignal) -> None:
+def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSignal) -> None:
     """Trains the given folds that are not finished, side by side; waits for those that another process trains.
 
     A fold that fails leaves its error in its folder (error_of) and does not keep the others from training.
     """
     session = current_session()
+    jobs = job_count(runtime, plan.device, plan.train.threads)
     waiting = [fold for fold in folds if plan.results(fold) is None]
-    while waiting:
-        keys = {fold: plan.key(fold) for fold in waiting}
-        run_workers(WorkerJob.of(plan, keys, session), jobs, stop)
-        waiting = [f for f in waiting if plan.results(f) is None and error_of(plan.folder(f), session) is None]
-        for fold in waiting:
-            _wait_for_other(plan, fold, stop)
+    with uploads(runtime.hub, plan.root, {fold: plan.folder(fold) for fold in waiting}):
+        while waiting:
+            keys = {fold: plan.key(fold) for fold in waiting}
+            run_workers(WorkerJob.of(plan, keys, session), jobs, stop)
+            waiting = [f for f in waiting if plan.results(f) is None and error_of(plan.folder(f), session) is None]
+            for fold in waiting:
+                _wait_for_other(plan, fold, stop)
 
 
 def _wait_for_other(plan: Plan, fold: int, stop: StopSignal) -> None:

@@ -11,7 +11,7 @@ from audiocnn.files import write_atomically
 from audiocnn.fold_results import read_fold_results
 from audiocnn.params import Params, read_params
 from audiocnn.results import print_table
-from audiocnn.runtime import checkpoint_root, job_count, read_runtime
+from audiocnn.runtime import checkpoint_root, read_runtime
 from audiocnn.settings import validate
 from audiocnn.signals import StopSignal
 from audiocnn.status import print_status
@@ -32,7 +32,7 @@ def train(options: argparse.Namespace) -> None:
         if plan.results(fold) is not None:
             print(f"fold {fold}: finished before, skipped")
     try:
-        train_folds(plan, params.folds, job_count(runtime, plan.device, plan.train.threads), stop)
+        train_folds(plan, params.folds, runtime, stop)
         publish(plan, params.folds, options.model_dir)
     finally:
         print_status(plan, params.folds)

@@ -12,6 +12,7 @@ from audiocnn import checkpoint
 from audiocnn.allocator import keep_large_blocks
 from audiocnn.console import FoldProgress, write_progress
 from audiocnn.errors import Stopped, UserError, run_command, sentence_of
+from audiocnn.hub import must_stay
 from audiocnn.key import fold_key
 from audiocnn.locking import fold_lock
 from audiocnn.prepared import read_meta
@@ -56,7 +57,7 @@ def try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None:
     from audiocnn.run import FoldJob
     from audiocnn.training import train_fold
 
-    keep_all = read_runtime().checkpoints.keep == "all"
+    runtime = read_runtime()
     forget_error(folder)
     fold_job = FoldJob(
         fold=fold,
@@ -67,7 +68,7 @@ def try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None:
         model=job.model,
         train=job.train,
         device=job.device,
-        keep_file=lambda name: keep_all,
+        keep_file=lambda name: runtime.checkpoints.keep == "all" or must_stay(name, folder, runtime.hub),
     )
     try:
         train_fold(fold_job, Reporter(job, fold, folder, stop))

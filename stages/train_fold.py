@@ -58,14 +58,15 @@ def plan_from_files() -> Plan:
 
 def train(plan: Plan, fold: int, stop: StopSignal) -> None:
     """Trains the fold, and, unless it alone is wanted, those that still lack a result beside it."""
-    jobs = job_count(read_runtime(), plan.device, plan.train.threads)
+    runtime = read_runtime()
+    jobs = job_count(runtime, plan.device, plan.train.threads)
     folds, forced = folds_to_train(fold, read_params().folds, jobs)
     session = current_session()
     forget_error(plan.folder(fold))
     start_over_if_forced(plan, folds if forced else [fold])
     if plan.results(fold) is None:
         others = [other for other in folds if other != fold and error_of(plan.folder(other), session) is None]
-        train_folds(plan, [fold, *others], jobs, stop)
+        train_folds(plan, [fold, *others], runtime, stop)
 
 
 if __name__ == "__main__":
