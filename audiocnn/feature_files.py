@@ -20,10 +20,12 @@ from audiocnn.audio_folder import AudioFolder, Clip
 from audiocnn.errors import UserError
 from audiocnn.extraction import RAW, ClipRecord, clip_bytes, extract
 from audiocnn.files import fsync_folder, write_atomically, write_json
+from audiocnn.params import PICKLES, RECIPE
 from audiocnn.recipe import Recipe
 
 PARTIAL = ".features.partial"
 CLIPS = "clips.csv"
+FILES = (*PICKLES, RECIPE, CLIPS)
 _PROTOCOL = 4
 
 
@@ -46,8 +48,12 @@ def make_features(
         clips = [dataset.clips[row] for row in good]
         _check_classes(dataset, clips)
         _publish(out, partial, dataset.classes, clips, good, recipe)
-        shutil.rmtree(partial)
     return clips
+
+
+def remove_partial(out: Path) -> None:
+    """Removes what make_features keeps for the next run to go on with; to be called when there is none to be."""
+    shutil.rmtree(out / PARTIAL)
 
 
 @contextmanager
@@ -94,7 +100,7 @@ def _publish(
     }
     for name, value in small.items():
         write_atomically(out / name, pickle.dumps(value, protocol=_PROTOCOL))
-    write_json(out / "recipe.json", recipe.model_dump())
+    write_json(out / RECIPE, recipe.model_dump())
     write_atomically(out / CLIPS, _clips_csv(classes, clips).encode())
     (partial / "features.pkl").replace(out / "features.pkl")
     fsync_folder(out)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from audiocnn.audio_folder import OTHER, AudioFolder, Clip, Layout, read_audio_folder, recognise
+from audiocnn.dataset_push import dataset_card, parse_repository, push_dataset
 from audiocnn.errors import UserError
-from audiocnn.feature_files import make_features
+from audiocnn.feature_files import FILES, make_features, remove_partial
 from audiocnn.features import library_versions, require_audio
 from audiocnn.recipe import Recipe
 from audiocnn.settings import validate
@@ -35,8 +36,12 @@ def run(options: argparse.Namespace) -> None:
     recipe = _recipe(options, layout)
     dataset = read_audio_folder(options.audio_dir, layout)
     _say_what_was_read(dataset, layout)
+    repository = None if options.push is None else parse_repository(options.push)
     clips = make_features(options.audio_dir, dataset, recipe, options.out_dir, jobs, options.skip_bad)
-    _say_what_was_made(clips, dataset.classes, recipe, options.out_dir)
+    if repository is not None:
+        push_dataset(options.out_dir, FILES, dataset_card(repository, clips, dataset.classes, recipe), repository)
+    remove_partial(options.out_dir)  # kept until here, so that after a push that fails the next run only pushes
+    _say_what_was_made(clips, dataset.classes, recipe, options.push or options.out_dir)
 
 
 def _layout(options: argparse.Namespace) -> Layout:
@@ -63,10 +68,7 @@ def _say_what_was_read(dataset: AudioFolder, layout: Layout) -> None:
         print(f"labels are numbered anew, from 0 without gaps: {labels}")
 
 
-def _say_what_was_made(clips: Sequence[Clip], classes: Sequence[str], recipe: Recipe, out: Path) -> None:
+def _say_what_was_made(clips: Sequence[Clip], classes: Sequence[str], recipe: Recipe, where: str | Path) -> None:
     folds = len({clip.fold for clip in clips})
-    print(
-        f"{out}: features {(len(clips), *recipe.shape, 1)}, {len(classes)} classes in {folds} folds; "
-        "to train on them, set data.source in params.yaml to this folder and folds to "
-        f"{list(range(folds))}"
-    )
+    print(f"{where}: features {(len(clips), *recipe.shape, 1)}, {len(classes)} classes in {folds} folds")
+    print(f"to train on them, in params.yaml: data.source: {where}, folds: {list(range(folds))}")

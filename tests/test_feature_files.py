@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+import yaml
 
 pytest.importorskip("soxr")
 soundfile = pytest.importorskip("soundfile")
@@ -22,6 +24,7 @@ from audiocnn.feature_files import array_pickle  # noqa: E402  # after the skip
 from audiocnn.params import DataParams  # noqa: E402
 from audiocnn.recipe import Recipe  # noqa: E402
 from audiocnn.source import fetch  # noqa: E402
+from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault  # noqa: E402
 
 SHARED = Path(__file__).parents[2] / "shared"
 RATE = 8000
@@ -39,7 +42,7 @@ def features(*arguments: str | Path, code: str = "") -> subprocess.Popen[str]:
 
 def run(*arguments: str | Path, code: str = "") -> tuple[int | None, str, str]:
     process = features(*arguments, code=code)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -225,6 +228,54 @@ def test_ctrl_c_stops_at_once_without_a_traceback(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
+
+
+SHORTER = """
+from audiocnn import hub_client
+hub_client.REQUEST_TIMEOUT, hub_client.PATIENCE, hub_client.FIRST_WAIT = 0.5, 1.5, 0.1
+"""
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+    with FakeHub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        yield hub
+
+
+@pytest.mark.slow
+def test_push_uploads_everything_with_a_card_in_one_commit_and_can_be_tried_again(tmp_path: Path, hub: FakeHub) -> None:
+    audio = make_clips(tmp_path / "audio", 12)
+    push = (audio, tmp_path / "out", *OPTIONS, "--push", "hf://datasets/owner/chirps")
+    hub.faults.append(Fault("status", path="/commit/", status=403))
+    returncode, _, err = run(*push, code=SHORTER)
+    assert (returncode, "cannot write to dataset owner/chirps" in err, err.count("Traceback")) == (1, True, 0)
+    assert hub.datasets["owner/chirps"].files == {}
+
+    hub.faults.clear()
+    for clip in (audio / "audio").iterdir():  # not read again
+        status = clip.stat()
+        clip.write_bytes(bytes(status.st_size))
+        os.utime(clip, ns=(status.st_atime_ns, status.st_mtime_ns))
+    returncode, out, _ = run(*push, code=SHORTER)
+    assert (returncode, "data.source: hf://datasets/owner/chirps" in out) == (0, True)
+    repository = hub.datasets["owner/chirps"]
+    assert repository.commits == [sorted({*OUTS, "README.md"})]
+    for name in OUTS:
+        assert repository.files[name] == (tmp_path / "out" / name).read_bytes()
+    _, front_matter, text = repository.files["README.md"].decode().split("---\n", 2)
+    assert yaml.safe_load(front_matter)["size_categories"] == ["n<1K"]
+    assert "| 2 | class 2 | 2 | 2 |" in text
+    assert {path.name for path in (tmp_path / "out").iterdir()} == OUTS
+
+
+def test_push_to_what_is_no_dataset_repository_is_refused_before_any_work(tmp_path: Path) -> None:
+    audio = make_clips(tmp_path / "audio", 3)
+    returncode, _, err = run(audio, tmp_path / "out", "--push", "owner/chirps")
+    assert (returncode, "'owner/chirps', expected hf://datasets/OWNER/NAME." in err) == (1, True)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
