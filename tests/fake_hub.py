@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif rest and rest[0] == "preupload":
             self._json({"files": [self._mode(repository, file["path"]) for file in json.loads(body)["files"]]})
         elif rest and rest[0] == "commit":
-            self._commit(name, repository, body)
+            self._commit(f"datasets/{name}" if kind == "datasets" else name, repository, body)
         elif rest and rest[1] not in ("main", COMMIT):
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         elif rest and rest[0] == "tree":
@@ -199,9 +199,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _create(self, wanted: dict[str, Any]) -> None:
         name = f"{wanted['organization']}/{wanted['name']}"
-        status = 409 if name in self.state.models else 200
-        self.state.models.setdefault(name, Repository(private=wanted.get("visibility") == "private"))
-        self._json({"url": f"{self.state.url}/{name}"}, status)
+        is_dataset = wanted.get("type") == "dataset"
+        repositories = self.state.datasets if is_dataset else self.state.models
+        status = 409 if name in repositories else 200
+        repositories.setdefault(name, Repository(private=wanted.get("visibility") == "private"))
+        self._json({"url": f"{self.state.url}/{'datasets/' if is_dataset else ''}{name}"}, status)
 
     def _mode(self, repository: Repository, path: str) -> dict[str, Any]:
         oid = sha256(repository.files[path]) if path in repository.files else None
