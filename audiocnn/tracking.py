@@ -4,15 +4,18 @@ Nothing depends on what is sent: the same numbers are in the checkpoints and in 
 """
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from audiocnn.fold_results import FoldResult
 from audiocnn.key import digest
-from audiocnn.params import Params
-from audiocnn.runtime import WandbSettings
+from audiocnn.params import ModelParams, Params, TrainParams
+from audiocnn.prepared import META, PREPARED, read_meta
+from audiocnn.runtime import WandbSettings, checkpoint_root, read_runtime
 from audiocnn.wandb_config import wandb_config
 from audiocnn.wandb_service import Say, WandbService
 
@@ -58,12 +61,12 @@ def print_line(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def experiment_group(params: Params, digests: Mapping[str, str]) -> str:
+def experiment_group(model: ModelParams, train: TrainParams, digests: Mapping[str, str]) -> str:
     """The name that the runs of one experiment share: DVC's, or a digest of what is trained on which arrays.
 
     `dvc exp run` exports DVC_EXP_NAME to its stages, `dvc repro` does not.
     """
-    trained = {"model": params.model.model_dump(mode="json"), "train": params.train.model_dump(mode="json")}
+    trained = {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json")}
     return os.environ.get("DVC_EXP_NAME") or digest({**trained, "data": dict(digests)})[:12]
 
 
@@ -91,6 +94,20 @@ def fold_tracker(
     name = f"fold_{fold}"
     run = service.start(id=f"{name}-{key[:16]}", name=name, group=group, job_type="fold", config=dict(config))
     return RunTracker(run, service, settings.watch, fold, is_ours=True) if run else NullTracker()
+
+
+def log_results(params: Params, results: Sequence[FoldResult], metrics: Path) -> None:
+    """Shows an aggregated cross-validation, as runtime.yaml says, beside the runs of its folds. Never raises."""
+    # The prepared data may be on another machine, where the folds trained; then this run stands in a group of its own.
+    digests = read_meta().digests if (PREPARED / META).exists() else {}
+    log_summary(
+        read_runtime().wandb,
+        group=experiment_group(params.model, params.train, digests),
+        config=params.model_dump(mode="json"),
+        summary=json.loads((metrics / "summary.json").read_text(encoding="utf-8")),
+        fold_accuracies={result.fold: result.history.val_accuracy[result.best_epoch] for result in results},
+        root=checkpoint_root(),
+    )
 
 
 def log_summary(

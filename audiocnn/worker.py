@@ -16,8 +16,9 @@ from audiocnn.hub import must_stay
 from audiocnn.key import fold_key
 from audiocnn.locking import fold_lock
 from audiocnn.prepared import read_meta
-from audiocnn.runtime import read_runtime
+from audiocnn.runtime import WandbSettings, read_runtime
 from audiocnn.signals import StopSignal, die_with
+from audiocnn.tracking import NullTracker, Tracker, fold_tracker
 from audiocnn.workers import WorkerJob, forget_error, record_error
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None:
         device=job.device,
         keep_file=lambda name: runtime.checkpoints.keep == "all" or must_stay(name, folder, runtime.hub),
     )
+    reporter = Reporter(job, fold, folder, stop, runtime.wandb)
     try:
-        train_fold(fold_job, Reporter(job, fold, folder, stop))
+        train_fold(fold_job, reporter)
     except Stopped:
         raise
     except Exception as error:  # noqa: BLE001  # the boundary of a fold: the others go on
@@ -81,13 +83,16 @@ def try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None:
             sentence = f"fold {fold} failed with {type(error).__name__}: {error}"
         record_error(folder, job.session, sentence)
         print(f"fold {fold}: {sentence}", flush=True)
+    finally:
+        reporter.tracker.finish()
 
 
 class Reporter:
-    """Watches a fold train: prints a line an epoch, tells progress.json, stops on a signal, rechecks the KEY."""
+    """Watches a fold train: a line an epoch, progress.json, W&B; stops on a signal, rechecks the KEY."""
 
-    def __init__(self, job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None:
-        self._job, self._fold, self._folder, self._stop = job, fold, folder, stop
+    def __init__(self, job: WorkerJob, fold: int, folder: Path, stop: StopSignal, settings: WandbSettings) -> None:
+        self._job, self._fold, self._folder, self._stop, self._settings = job, fold, folder, stop, settings
+        self.tracker: Tracker = NullTracker()
         self._best = (-1, -1.0)  # epoch, accuracy
         self._epoch_start = time.monotonic()
         self._last_write = 0.0
@@ -98,6 +103,10 @@ class Reporter:
 
     def resumed(self, model: "nn.Module", progress: "Progress") -> None:
         self._best = (progress.best_epoch, progress.best_accuracy)
+        self.tracker = self._open_tracker()
+        self.tracker.watch(model)
+        for epoch in range(progress.epochs_done):  # what a kill kept from being sent; the tracker drops what is there
+            self.tracker.log_epoch(epoch, {name: values[epoch] for name, values in progress.history.items()})
         self._epoch_start = time.monotonic()
 
     def batch_done(self, epoch: int, batch: int, batches: int) -> None:
@@ -112,6 +121,7 @@ class Reporter:
         if metrics["val_accuracy"] > self._best[1]:
             self._best = (epoch, metrics["val_accuracy"])
         write_progress(self._folder, self._progress(epoch + 1, 0, 1))
+        self.tracker.log_epoch(epoch, metrics)
         self.say(
             f"epoch {epoch:2d}  train_loss {metrics['loss']:.4f}  train_acc {metrics['accuracy']:.4f}  "
             f"val_loss {metrics['val_loss']:.4f}  val_acc {metrics['val_accuracy']:.4f}  lr {metrics['lr']:.0e}  "
@@ -121,6 +131,18 @@ class Reporter:
     def finishing(self) -> None:
         check_keys(self._job)
         self.say(f"finished, best epoch {self._best[0]} with val_acc {self._best[1]:.4f}")
+
+    def _open_tracker(self) -> Tracker:
+        job = self._job
+        return fold_tracker(
+            self._settings,
+            group=job.group,
+            fold=self._fold,
+            key=job.keys[self._fold],
+            config={"model": job.model.model_dump(mode="json"), "train": job.train.model_dump(mode="json")},
+            root=Path(job.root),
+            say=self.say,
+        )
 
     def _progress(self, epoch: int, batch: int, batches: int) -> FoldProgress:
         return {

@@ -21,6 +21,7 @@ from audiocnn.files import write_json
 from audiocnn.params import ModelParams, TrainParams
 from audiocnn.settings import Settings
 from audiocnn.signals import StopSignal
+from audiocnn.tracking import experiment_group
 
 if TYPE_CHECKING:
     from audiocnn.crossval import Plan
@@ -39,6 +40,7 @@ class WorkerJob(Settings):
     train: TrainParams
     device: str
     session: str
+    group: str
     supervisor: int
 
     @classmethod
@@ -51,6 +53,7 @@ class WorkerJob(Settings):
             train=plan.train,
             device=plan.device,
             session=session,
+            group=experiment_group(plan.model, plan.train, plan.meta.digests),
             supervisor=os.getpid(),
         )
 

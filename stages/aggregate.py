@@ -8,12 +8,14 @@ from audiocnn.errors import run_command
 from audiocnn.fold_results import delete_unlisted, mixture, read_fold_results
 from audiocnn.params import read_params
 from audiocnn.results import METRICS, print_table
+from audiocnn.tracking import log_results
 
 HISTORIES = Path("models/all_fold_histories.pkl")
 
 
 def main() -> None:
-    folds = read_params().folds
+    params = read_params()
+    folds = params.folds
     results = read_fold_results(folds)
     for path in delete_unlisted(folds):
         print(f"deleted {path}: params.yaml does not list its fold")
@@ -21,6 +23,7 @@ def main() -> None:
     print_table()
     if note := mixture(results):
         print(note)
+    log_results(params, results, METRICS)
 
 
 if __name__ == "__main__":

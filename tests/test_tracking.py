@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from audiocnn.params import Params
+from audiocnn.params import ModelParams, TrainParams
 from audiocnn.runtime import WandbSettings
 from audiocnn.tracking import experiment_group
 from audiocnn.wandb_config import wandb_config
@@ -186,13 +186,12 @@ def test_the_environment_wins_for_one_run(home: Path, monkeypatch: pytest.Monkey
 
 
 def test_runs_of_one_experiment_share_its_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params = Params.model_validate({"folds": [0]})
-    other = Params.model_validate({"folds": [0], "train": {"lr": 0.1}})
-    group = experiment_group(params, {"features": "aa"})
-    assert group == experiment_group(params.model_copy(update={"folds": (1, 2)}), {"features": "aa"})
-    assert len({group, experiment_group(other, {"features": "aa"}), experiment_group(params, {"features": "bb"})}) == 3
+    model, train, other = ModelParams(), TrainParams(), TrainParams(lr=0.1)
+    group = experiment_group(model, train, {"features": "aa"})
+    assert group == experiment_group(model, TrainParams(), {"features": "aa"})
+    assert len({group, experiment_group(model, other, {"features": "aa"}), experiment_group(model, train, {})}) == 3
     monkeypatch.setenv("DVC_EXP_NAME", "wroth-gear")
-    assert experiment_group(params, {"features": "aa"}) == "wroth-gear"
+    assert experiment_group(model, train, {"features": "aa"}) == "wroth-gear"
 
 
 # --- A server that answers ---
