@@ -28,7 +28,11 @@ _MARGIN = 0.5  # seconds read beyond a clip's end, so that cutting does not show
 
 
 class BadSoundError(Exception):
-    """A file that gives no usable spectrogram: `problem` is its kind, the text says more."""
+    """A file that gives no usable spectrogram: `problem` is its kind, the text says more.
+
+    Too short is less than one hop_length of sound (more is padded), non-finite a sample or an overflow, silent a
+    spectrogram that is constant, where no band's power exceeds power_to_db's floor of 1e-10.
+    """
 
     def __init__(self, problem: Problem, detail: str = "") -> None:
         super().__init__(f"{problem}: {detail}" if detail else problem)
@@ -135,7 +139,7 @@ def _read_mono(file: "SoundFile", start: int, frames: int) -> Floats:
 
 
 def _audible(spectrogram: Floats) -> Floats:
-    """The spectrogram, unless it is constant: then no band's power exceeds 1e-10, power_to_db's floor."""
+    """The spectrogram, unless it is constant."""
     if spectrogram.min() == spectrogram.max():
         raise BadSoundError("silent")
     return spectrogram

@@ -22,6 +22,7 @@ soundfile = pytest.importorskip("soundfile")
 
 from audiocnn.feature_files import array_pickle  # noqa: E402  # after the skip
 from audiocnn.params import DataParams  # noqa: E402
+from audiocnn.preparation import prepare  # noqa: E402
 from audiocnn.recipe import Recipe  # noqa: E402
 from audiocnn.source import fetch  # noqa: E402
 from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault  # noqa: E402
@@ -88,6 +89,11 @@ def test_a_folder_becomes_a_dataset_that_is_a_data_source(tmp_path: Path) -> Non
 
     record = fetch(DataParams(source=str(tmp_path / "out")), raw=tmp_path / "raw", staging=tmp_path / "staging")
     assert set(record.files) == OUTS - {"clips.csv"}
+    meta = prepare(tmp_path / "raw", tmp_path / "prepared", (0, 1))
+    assert (meta.source, meta.clips, meta.mels, meta.frames, meta.folds) == ("folder", 12, 64, 63, [1, 2])
+    assert meta.recipe == recipe.model_dump()
+    stored = np.load(tmp_path / "prepared/features.npy")
+    np.testing.assert_array_equal(stored, load(tmp_path / "out", "features.pkl")[..., 0])
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> None:
