@@ -47,6 +47,9 @@ def run_command(main: Callable[[], int | None]) -> int:
     except Stopped as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
+    except BrokenPipeError:  # whoever read our output has seen enough: `audiocnn ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except (UserError, OSError) as error:

@@ -1,0 +1,104 @@
+"""`make bench`: AudioCNN's training against the plain loop, in alternating processes; prints Markdown tables.
+
+    python -m benchmarks.run --pairs 5
+
+Sizes: UrbanSound8K's (128, 173), generated; ESC-10 and the spoken digits from ../shared/data where they are present. These are
+measurements: nothing passes or fails.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from audiocnn.preparation import prepare
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "data"
+PUBLISHED = (400, 128, 173)  # clips, mels, frames: UrbanSound8K's spectrograms, enough of them for some steps
+
+
+def main() -> None:
+    """Prints the machine and the table of steps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=6)
+    options = parser.parse_args()
+    print(f"{machine()}\n")
+    print(
+        "| data | plain step, s | audiocnn step, s | ratio of medians | ratios of pairs | peak MB, plain / audiocnn |"
+    )
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, prepared in datasets(Path(folder)):
+            print(row(name, prepared, options.pairs, options.steps), flush=True)
+
+
+def machine() -> str:
+    """Processor and versions, in a line."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next(
+            line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        )
+    return f"{cpu}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}, one thread"
+
+
+def datasets(folder: Path) -> list[tuple[str, Path]]:
+    """Names and prepared folders of what there is to train on."""
+    raw = folder / "published"
+    raw.mkdir()
+    generator = np.random.Generator(np.random.PCG64(0))
+    clips = PUBLISHED[0]
+    arrays = {
+        "features": generator.uniform(-80, 0, PUBLISHED).astype(np.float32),
+        "labels": np.arange(clips) % 10,
+        "folds": np.arange(clips) // 10 % 4 + 1,
+    }
+    for name, array in arrays.items():
+        (raw / f"{name}.pkl").write_bytes(pickle.dumps(array, protocol=4))
+    sources = [
+        ("(128, 173), generated", raw, 4),
+        ("ESC-10 (128, 216)", REAL / "esc10", 5),
+        ("digits (64, 63)", REAL / "fsdd", 10),
+    ]
+    present = [(name, source, folds) for name, source, folds in sources if source.exists()]
+    for name, source, folds in present:
+        prepare(source, folder / f"prepared_{name}", range(folds))
+    return [(name, folder / f"prepared_{name}") for name, _, _ in present]
+
+
+def row(name: str, prepared: Path, pairs: int, steps: int) -> str:
+    """A line of the table: medians over the pairs."""
+    plain, ours = [], []
+    for _ in tqdm(range(pairs), desc=name, disable=None, leave=False):
+        plain.append(measure("plain", prepared, steps))
+        ours.append(measure("audiocnn", prepared, steps))
+    ratios = [p["step"] / o["step"] for p, o in zip(plain, ours, strict=True)]
+    p, o = (statistics.median(run["step"] for run in runs) for runs in (plain, ours))
+    memory = " / ".join(f"{statistics.median(run['peak_mb'] for run in runs):.0f}" for runs in (plain, ours))
+    spread = ", ".join(f"{ratio:.2f}" for ratio in sorted(ratios))
+    return f"| {name} | {p:.3f} | {o:.3f} | {p / o:.2f} | {spread} | {memory} |"
+
+
+def measure(kind: str, prepared: Path, steps: int) -> dict[str, float]:
+    """What one process of benchmarks.step printed."""
+    command = [sys.executable, "-m", "benchmarks.step", kind, str(prepared), "--steps", str(steps)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A whole cross-validation: `dvc repro` against the plain loop over all folds, one after the other, with all threads.
+
+    python -m benchmarks.whole ../shared/data/esc10 --epochs 2 --runs 3
+
+Both train every fold for the same number of epochs on the same arrays; `dvc repro` starts from prepared data, and its time
+includes DVC, the checkpoints, the metrics and the plots' tables. Prints medians and the ratio.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAIN = """
+import sys, tempfile
+from pathlib import Path
+import numpy as np
+from benchmarks.plain import Clips, train_plain
+prepared, epochs = Path(sys.argv[1]), int(sys.argv[2])
+clips, folds = Clips(np.load(prepared / "features.npy"), np.load(prepared / "labels.npy")), np.load(prepared / "folds.npy")
+for fold in np.unique(folds):
+    with tempfile.TemporaryDirectory() as folder:
+        train, held_out = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
+        train_plain(clips, train, held_out, epochs, Path(folder) / "checkpoint.pt")
+"""
+
+
+def main() -> None:
+    """Prints one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="a folder with the four pickles")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clone = prepared_clone(Path(folder) / "clone", options)
+        plain, ours = [], []
+        for _ in range(options.runs):
+            plain.append(seconds([sys.executable, "-c", PLAIN, f"{clone}/data/prepared", str(options.epochs)], ROOT))
+            for name in ("checkpoints", "models", "results", ".dvc/cache/runs"):
+                shutil.rmtree(clone / name, ignore_errors=True)
+            ours.append(seconds(["dvc", "repro"], clone))
+            (clone / "dvc.lock").write_text((clone / "prepared.lock").read_text())
+    a, b = statistics.median(plain), statistics.median(ours)
+    print(f"| {options.source.name} | {options.folds} | {options.epochs} | {a:.0f} | {b:.0f} | {a / b:.2f} |")
+
+
+def prepared_clone(clone: Path, options: argparse.Namespace) -> Path:
+    """A clone of the committed project with the source fetched and prepared, and nothing trained."""
+    run(["git", "clone", "--quiet", str(ROOT), str(clone)], ROOT)
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["folds"], params["data"] = (
+        list(range(options.folds)),
+        {"source": str(options.source.resolve()), "sha256": {}},
+    )
+    params["train"]["epochs"] = options.epochs
+    (clone / "params.yaml").write_text(yaml.safe_dump(params))
+    (clone / "dvc.lock").unlink(missing_ok=True)
+    run(["dvc", "repro", "prepare"], clone)
+    shutil.copy(clone / "dvc.lock", clone / "prepared.lock")
+    return clone
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    """How long a command takes."""
+    start = time.perf_counter()
+    run(command, folder)
+    return time.perf_counter() - start
+
+
+def run(command: list[str], folder: Path) -> None:
+    """Runs a command quietly, with this interpreter's tools first on the PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL, check=True)
+
+
+if __name__ == "__main__":
+    main()
