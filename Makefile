@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-fast lint clean
+.PHONY: repro test test-fast lint bench clean
 
 repro: .venv/installed
 	dvc repro
@@ -29,6 +29,12 @@ lint: .venv/installed-dev
 	$(PYTHON) -m venv .venv
 	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@ .venv/installed
+
+# Minutes of both cores: measurements, not tests. benchmarks/RESULTS.md holds what they gave.
+bench: .venv/installed-dev
+	python -m benchmarks.run
+	python -m benchmarks.whole ../shared/data/esc10 --folds 5
+	python -m benchmarks.whole ../shared/data/fsdd --folds 10
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -2,8 +2,8 @@
 
     python -m benchmarks.run --pairs 5
 
-Sizes: UrbanSound8K's (128, 173), generated; ESC-10 and the spoken digits from ../shared/data where they are present. These are
-measurements: nothing passes or fails.
+Sizes: UrbanSound8K's (128, 173), generated; ESC-10 and the spoken digits from ../shared/data where they are present.
+These are measurements: nothing passes or fails.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -m benchmarks.whole ../shared/data/esc10 --epochs 2 --runs 3
 
-Both train every fold for the same number of epochs on the same arrays; `dvc repro` starts from prepared data, and its time
-includes DVC, the checkpoints, the metrics and the plots' tables. Prints medians and the ratio.
+Both train every fold for the same number of epochs on the same arrays; `dvc repro` starts from prepared data, and its
+time includes DVC, the checkpoints, the metrics and the plots' tables. Prints medians and the ratio.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from benchmarks.plain import Clips, train_plain
 prepared, epochs = Path(sys.argv[1]), int(sys.argv[2])
-clips, folds = Clips(np.load(prepared / "features.npy"), np.load(prepared / "labels.npy")), np.load(prepared / "folds.npy")
+clips = Clips(np.load(prepared / "features.npy"), np.load(prepared / "labels.npy"))
+folds = np.load(prepared / "folds.npy")
 for fold in np.unique(folds):
     with tempfile.TemporaryDirectory() as folder:
         train, held_out = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
