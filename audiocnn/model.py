@@ -1,10 +1,15 @@
 """AudioCNN: a mel spectrogram in, class logits out."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from audiocnn.pretrained import PretrainedAudioCNN
 
 _POOLS = ((2, 2), (2, 2), (2, 4))  # (mels, frames) of each encoder block
 _BN_MOMENTUM = 0.1  # BatchNorm2d's default: the share of a new batch in the running statistics
@@ -155,3 +160,14 @@ class AudioCNN(nn.Module):
         x = functional.relu(self.fc1(x.flatten(1)))  # (batch, 128)
         logits: Tensor = self.fc2(self.dropout(x))
         return logits
+
+    @staticmethod
+    def from_pretrained(source: str | Path, fold: int = 0) -> "PretrainedAudioCNN":
+        """Trained weights, ready to use, in evaluation mode on the CPU, with `.classes`, `.recipe` and `.header`.
+
+        source: a weights file; or a folder or a repository of the Hub, [hf://]OWNER/NAME[@REVISION], of which `fold`,
+        counted from 0, is taken. No code from there is run. Raises audiocnn.errors.UserError.
+        """
+        from audiocnn.pretrained import load_pretrained
+
+        return load_pretrained(source, fold)

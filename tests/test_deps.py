@@ -19,6 +19,7 @@ NO_RESULT = {
     "hub_client",
     "hub_download",
     "locking",
+    "pretrained",
     "results",
     "runtime",
     "signals",
