@@ -1,0 +1,149 @@
+"""A run that was interrupted goes on as itself: nothing that the rest of it depends on is forgotten."""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load
+
+from audiocnn.params import TrainParams
+from audiocnn.run import FoldJob, Progress, Run
+from audiocnn.training import train_fold
+from tests.tiny import TRAIN, InterruptedRunError, Watcher, make_job, results, same_value, write_prepared
+
+LONG = TrainParams(**{**TRAIN.model_dump(), "epochs": 10})
+Results = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    write_prepared(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Fold 0, never interrupted: its first epoch is its best, its learning rate falls twice, and it stops early."""
+    job = make_job(prepared, tmp_path_factory.mktemp("undisturbed"), LONG)
+    train_fold(job, Watcher())
+    result = fold_json(job)
+    assert result["best_epoch"] == 0
+    assert len(set(result["history"]["lr"])) == 3
+    assert len(result["history"]["loss"]) < LONG.epochs
+    return results(job.folder)
+
+
+def fold_json(job: FoldJob) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((job.folder / "fold_0.json").read_text())
+    return value
+
+
+def train_until(job: FoldJob, epoch: int) -> Watcher:
+    """Trains a fold up to and with an epoch, or to its end."""
+    watcher = Watcher(stop_after=epoch)
+    with suppress(InterruptedRunError):
+        train_fold(job, watcher)
+    return watcher
+
+
+def goes_on_each_time(job: FoldJob, interruptions: Sequence[int], undisturbed: Results) -> bool:
+    """Trains a fold in several runs. Returns whether no epoch was trained twice and the bytes are the same."""
+    trained = [epoch for last in (*interruptions, LONG.epochs) for epoch in train_until(job, last).trained]
+    return trained == list(range(len(trained))) and results(job.folder) == undisturbed
+
+
+def test_a_run_interrupted_after_every_epoch_trains_none_twice_and_ends_in_the_same_bytes(
+    prepared: Path, undisturbed: Results, tmp_path: Path
+) -> None:
+    job = make_job(prepared, tmp_path, LONG)
+    assert goes_on_each_time(job, range(LONG.epochs), undisturbed)
+
+
+@pytest.mark.parametrize("part", ["optimizer", "scheduler", "progress"])
+def test_a_run_that_forgot_a_part_of_its_state_would_not_pass_the_test_above(
+    part: str, prepared: Path, undisturbed: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_parts = vars(Run)["parts"].fget
+    monkeypatch.setattr(Run, "parts", property(lambda run: {k: v for k, v in all_parts(run).items() if k != part}))
+    job = make_job(prepared, tmp_path, LONG)
+    try:
+        unnoticed = goes_on_each_time(job, (1, 4), undisturbed)
+    except (KeyError, IndexError):
+        unnoticed = False  # the run fell over what was missing
+    assert not unnoticed
+
+
+@pytest.mark.parametrize("field", ["best_accuracy", "best_epoch", "history", "epochs_without_lower_loss"])
+def test_nor_would_one_that_forgot_a_field_of_its_progress(
+    field: str, prepared: Path, undisturbed: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Progress.state_dict
+    monkeypatch.setattr(Progress, "state_dict", lambda self: {k: v for k, v in whole(self).items() if k != field})
+    job = make_job(prepared, tmp_path, LONG)
+    try:
+        unnoticed = goes_on_each_time(job, (1, 4), undisturbed)
+    except (KeyError, IndexError):
+        unnoticed = False  # the run fell over what was missing
+    assert not unnoticed
+
+
+def test_a_later_and_worse_epoch_does_not_replace_the_best_model_after_a_restart(
+    prepared: Path, undisturbed: Results, tmp_path: Path
+) -> None:
+    job = make_job(prepared, tmp_path, LONG)
+    train_until(job, 1)
+    first = load((job.folder / "epoch_0.safetensors").read_bytes())
+    train_until(job, LONG.epochs)
+    assert fold_json(job)["best_epoch"] == 0
+    assert same_value(load(results(job.folder)["model_fold_0_best.safetensors"]), first)
+
+
+def test_a_fold_that_stopped_early_does_not_train_on_after_a_restart(
+    prepared: Path, undisturbed: Results, tmp_path: Path
+) -> None:
+    last = len(json.loads(undisturbed["fold_0.json"])["history"]["loss"]) - 1
+    job = make_job(prepared, tmp_path, LONG)
+    train_until(job, last)
+    assert not (job.folder / "fold_0.json").exists()
+    assert train_until(job, LONG.epochs).trained == []
+    assert results(job.folder) == undisturbed
+
+
+def test_the_history_of_a_resumed_run_holds_the_epochs_before_it(
+    prepared: Path, undisturbed: Results, tmp_path: Path
+) -> None:
+    job = make_job(prepared, tmp_path, LONG)
+    before = train_until(job, 2)
+    after = train_until(job, LONG.epochs)
+    assert after.said == ["going on after epoch 2"]
+    for name, values in fold_json(job)["history"].items():
+        assert values == [metrics[name] for metrics in before.metrics + after.metrics]
+
+
+def test_the_last_two_epochs_and_the_best_are_kept_at_every_moment(prepared: Path, tmp_path: Path) -> None:
+    job = make_job(prepared, tmp_path, LONG)
+    for last in range(7):
+        train_until(job, last)
+        kept = {path.name for path in job.folder.glob("epoch_*")}
+        epochs = {0, max(0, last - 1), last}  # 0 is the best
+        assert kept == {f"epoch_{epoch}.{ending}" for epoch in epochs for ending in ("pt", "safetensors")}
+
+
+def test_every_epoch_is_kept_where_the_runtime_says_so(prepared: Path, tmp_path: Path) -> None:
+    job = make_job(prepared, tmp_path, LONG, keep_file=lambda name: True)
+    for last in (2, LONG.epochs):  # the first ones survive a restart, too
+        train_until(job, last)
+    epochs = range(len(fold_json(job)["history"]["loss"]))
+    kept = {path.name for path in job.folder.glob("epoch_*")}
+    assert kept == {f"epoch_{epoch}.{ending}" for epoch in epochs for ending in ("pt", "safetensors")}
+
+
+def test_weights_that_wait_for_their_upload_are_kept(prepared: Path, tmp_path: Path) -> None:
+    job = make_job(prepared, tmp_path, LONG, keep_file=lambda name: name == "epoch_1.safetensors")
+    train_fold(job, Watcher())
+    assert (job.folder / "epoch_1.safetensors").exists()
+    assert not (job.folder / "epoch_1.pt").exists()
