@@ -73,7 +73,7 @@ def _end(process: "subprocess.Popen[bytes]", drain: float) -> None:
 def _say_what_waits(hub: HubSettings, folders: Mapping[int, Path]) -> None:
     count = sum(len(waiting(folder, fold, hub)) for fold, folder in folders.items())
     if count:
-        print(f"hub: {count} files are not in {hub.model_repo} yet: 'audiocnn upload' uploads them", flush=True)
+        print(f"hub: files that are not in {hub.model_repo} yet: {count}; 'audiocnn upload' uploads them", flush=True)
 
 
 def waiting(folder: Path, fold: int, hub: HubSettings) -> dict[str, str]:

@@ -7,6 +7,7 @@ were well. Here every request has a timeout, every failure is one exception, and
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -98,15 +99,22 @@ def _raise_for_status(request: httpx2.Request, response: httpx2.Response, lost: 
     if not temporary and not (request.method in ("GET", "HEAD") and status in (401, 403, 404)):
         return
     response.close()
-    after = response.headers.get("retry-after", "")
     raise HubError(
         f"{request.url.host} answered HTTP {status}",
         temporary=temporary,
         status=status,
         code=response.headers.get("x-error-code", ""),
         lost=lost,
-        retry_after=float(after) if after.isdecimal() else 0.0,
+        retry_after=_retry_after(response.headers),
     )
+
+
+def _retry_after(headers: httpx2.Headers) -> float:
+    # The Hub's own answers to a 429 give the seconds as `RateLimit: "api";r=0;t=55`.
+    match = re.fullmatch(r"(\d+)", headers.get("retry-after", "")) or re.search(
+        r";\s*t=(\d+)", headers.get("ratelimit", "")
+    )
+    return float(match[1]) if match else 0.0
 
 
 def hub_api(progress: bool = False) -> "HfApi":
@@ -164,6 +172,8 @@ def _as_trouble(error: Exception) -> HubError:
         response: httpx2.Response | None = getattr(cause, "response", None)
         status = response.status_code if response is not None else None
         return HubError(f"the server answered HTTP {status}", temporary=False, status=status)
+    if isinstance(cause, UnicodeError):
+        return HubError("the token is not one that can be sent (HF_TOKEN)", temporary=False)
     if isinstance(cause, OSError):  # "Consistency check failed": fewer bytes than announced
         return HubError("a file came incomplete", temporary=True)
     what = type(cause).__name__
@@ -182,6 +192,10 @@ def explained(trouble: HubError, task: str) -> UserError:
         hint = "a file of it is gone: try again, or take another revision"
     elif trouble.status == 404:
         hint = "there is no such repository, or it is private: check the name, or log in with 'hf auth login'"
+    elif trouble.retry_after:
+        hint = (
+            f"it asks to be left alone for {trouble.retry_after:.0f} s: try again after that; what is complete is kept"
+        )
     elif trouble.temporary:
         hint = "check the network, or try again later; what is complete is kept"
     else:

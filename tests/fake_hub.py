@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
@@ -80,10 +81,13 @@ class FakeHub:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def restart(self, seconds: float) -> None:
-        """Refuses connections for some seconds."""
+        """Breaks all connections off and refuses new ones for some seconds."""
         port = int(self.server.server_address[1])
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.server.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         time.sleep(seconds)
         self._serve(port)
 
@@ -110,7 +114,16 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, address: tuple[str, int], handler: type["_Handler"]) -> None:
+        super().__init__(address, handler)
+        self.connections: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
     def shutdown_request(self, request: Any) -> None:
+        self.connections.discard(request)
         self.close_request(request)  # no shutdown() before it, which would send FIN where a reset is wanted
 
     def handle_error(self, request: Any, client_address: Any) -> None:

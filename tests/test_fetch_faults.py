@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from audiocnn.errors import UserError
-from audiocnn.params import DataParams
+from audiocnn.params import PICKLES, DataParams
 from audiocnn.source import SourceRecord, fetch
 from tests.fake_hub import COMMIT, GOOD_TOKEN, FakeHub, Fault, Repository
 
+ROOT = Path(__file__).parent.parent
+ESC10 = ROOT.parent / "shared/data/esc10"
 NAME = "owner/sounds"
 PINNED = f"hf://datasets/{NAME}@{COMMIT}"
 FILES = {
@@ -106,6 +108,18 @@ def test_a_second_fetch_of_a_commit_makes_no_request(hub: FakeHub, fetching: Fet
     assert hub.requests == []
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not ESC10.is_dir(), reason="needs ../shared/data/esc10")
+def test_a_real_dataset_of_43_mb_arrives_whole_and_once(hub: FakeHub, fetching: Fetching) -> None:
+    files = {name: (ESC10 / name).read_bytes() for name in PICKLES}
+    hub.datasets[NAME].files = files
+    fetching()
+    assert fetching.contents() == files
+    hub.requests.clear()
+    fetching()
+    assert hub.requests == []
+
+
 def test_a_damaged_file_in_data_raw_is_fetched_again(hub: FakeHub, fetching: Fetching) -> None:
     fetching()
     (fetching.raw / "labels.pkl").write_bytes(b"other")
@@ -170,12 +184,13 @@ def test_a_refusal_is_not_tried_again(hub: FakeHub, fetching: Fetching, fault: F
     ("fault", "sentence"),
     [
         (Fault("status", status=503), "HTTP 503; check the network, or try again later"),
-        (Fault("status", status=429, headers={"Retry-After": "3600"}), "HTTP 429; .*try again later"),
+        (Fault("status", status=429, headers={"Retry-After": "3600"}), "HTTP 429; .* 3600 s: try again after"),
+        (Fault("status", status=429, headers={"RateLimit": '"api";r=0;t=299'}), "HTTP 429; .* 299 s: try again after"),
         (Fault("hang"), "does not answer"),
         (Fault("hang", "features.pkl", "GET"), "does not answer"),
         (Fault("reset", "features.pkl", "GET"), "broke in mid-file"),
     ],
-    ids=["503", "429-for-an-hour", "black-hole", "black-hole-for-a-file", "resets"],
+    ids=["503", "429-for-an-hour", "429-of-the-hub", "black-hole", "black-hole-for-a-file", "resets"],
 )
 def test_what_stays_ends_in_a_sentence_and_the_last_good_data_stay(
     hub: FakeHub, fetching: Fetching, fault: Fault, sentence: str
@@ -221,19 +236,24 @@ def test_a_server_that_is_no_hub_is_said_to_be_none(hub: FakeHub, fetching: Fetc
         fetching(f"hf://datasets/{NAME}@main")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [("HF_TOKEN", "hf_secrét", "the token is not one that can be sent"), ("HF_HUB_OFFLINE", "1", "offline mode is on")],
+)
+def test_an_environment_that_cannot_work_is_said_without_the_token(
+    hub: FakeHub, fetching: Fetching, name: str, value: str, reason: str
+) -> None:
+    stage = _stage(hub, fetching, {name: value}, stderr=subprocess.PIPE)
+    _, errors = stage.communicate(timeout=30)
+    assert stage.returncode == 1
+    assert errors.startswith(f"error: cannot get dataset {NAME} at {COMMIT}: {reason}")
+    assert "secr" not in errors
+    assert hub.requests == []
+
+
 def test_a_killed_download_keeps_its_completed_files(hub: FakeHub, fetching: Fetching) -> None:
     hub.faults.append(Fault("stall", "features.pkl", "GET", times=1))
-    (fetching.folder / "params.yaml").write_text(f"folds: [0]\ndata: {{source: '{PINNED}'}}\n")
-    stage = subprocess.Popen(
-        [sys.executable, "-m", "stages.fetch"],
-        cwd=fetching.folder,
-        env={
-            **os.environ,
-            "HF_ENDPOINT": hub.url,
-            "HF_HOME": str(fetching.folder / "home"),
-            "PYTHONPATH": str(Path(__file__).parent.parent),
-        },
-    )
+    stage = _stage(hub, fetching, {})
     staged = fetching.folder / "data/staging" / COMMIT
     _wait(lambda: hub.faults[0].times == 0 and (staged / "recipe.json").exists())
     stage.send_signal(signal.SIGKILL)
@@ -243,6 +263,15 @@ def test_a_killed_download_keeps_its_completed_files(hub: FakeHub, fetching: Fet
     downloaded = [path.rsplit("/", 1)[1] for method, path in hub.requests if method == "GET" and "/resolve/" in path]
     assert downloaded == ["features.pkl"]
     assert fetching.contents() == FILES
+
+
+def _stage(
+    hub: FakeHub, fetching: Fetching, more: dict[str, str], stderr: int | None = None
+) -> "subprocess.Popen[str]":
+    (fetching.folder / "params.yaml").write_text(f"folds: [0]\ndata: {{source: '{PINNED}'}}\n")
+    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(fetching.folder / "home"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages.fetch"]
+    return subprocess.Popen(command, cwd=fetching.folder, env={**os.environ, **ours, **more}, stderr=stderr, text=True)
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -229,7 +229,7 @@ def test_an_hours_budget_of_commits_is_kept_even_at_the_end(
     with uploads(HUB, root, _folders(folds)):
         folds[0].train(epochs=2)
     assert hub.models[REPOSITORY].commits == []
-    assert f"hub: 2 files are not in {REPOSITORY} yet: 'audiocnn upload' uploads them" in capfd.readouterr().out
+    assert f"hub: files that are not in {REPOSITORY} yet: 2; 'audiocnn upload' uploads them" in capfd.readouterr().out
 
 
 @pytest.mark.slow
@@ -319,7 +319,7 @@ def test_leaving_training_is_bounded_even_where_the_process_is_stuck(
     with uploads(HUB, _root(folds), _folders(folds)):
         folds[0].train(epochs=1)
         _wait(lambda: bool(hub.requests))
-    assert "1 files are not in" in capfd.readouterr().out
+    assert f"not in {REPOSITORY} yet: 1;" in capfd.readouterr().out
 
 
 def test_after_a_kill_upload_finishes_and_then_has_nothing_to_do(hub: FakeHub, folds: list[Fold]) -> None:
