@@ -111,6 +111,11 @@ class FirstEncoderBlock(EncoderBlock):
 
 def patch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (9,) and covariance (9, 9), float64, of all 3x3 patches of x: (batch, 1, mels, frames), zero-padded."""
+    with torch.autocast(x.device.type, enabled=False):  # bfloat16 has too few digits for a variance
+        return _patch_statistics(x)
+
+
+def _patch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     centre = x.mean()  # taken off first: sums of squares of values far from zero would lose the variance's digits
     patches = functional.unfold(functional.pad(x, (1, 1, 1, 1)) - centre, 3)  # (batch, 9, mels * frames)
     mean = patches.sum(dim=2).double().sum(dim=0) / x.numel()

@@ -56,7 +56,10 @@ class ModelParams(Settings):
 
 
 class TrainParams(Settings):
-    """The training procedure of one fold (Adam, cross-entropy, ReduceLROnPlateau, early stopping)."""
+    """The training procedure of one fold (Adam, cross-entropy, ReduceLROnPlateau, early stopping).
+
+    precision: `tf32` lets a GPU multiply with 10 bits of mantissa; `bf16` runs convolutions and products in bfloat16.
+    """
 
     seed: Natural = 0
     epochs: Positive = 50
@@ -68,6 +71,7 @@ class TrainParams(Settings):
     early_stopping_patience: Positive = 10
     validation: Literal["held_out", "previous_fold"] = "held_out"
     threads: Positive = 1
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
 
 
 class Params(Settings):

@@ -40,10 +40,14 @@ class HubSettings(Settings):
 
 
 class Runtime(Settings):
-    """runtime.yaml as a whole. jobs: folds that train side by side; `auto` is one a core at one thread each."""
+    """runtime.yaml as a whole.
+
+    jobs: folds that train side by side; `auto` is one a core at one thread each, or jobs_per_gpu on every GPU.
+    """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     jobs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    jobs_per_gpu: Annotated[int, Field(ge=1)] = 1
     checkpoints: CheckpointSettings = CheckpointSettings()
     wandb: WandbSettings = WandbSettings()
     hub: HubSettings = HubSettings()
@@ -79,6 +83,17 @@ def job_count(runtime: Runtime, device: str, threads: int) -> int:
     if runtime.jobs != "auto":
         return runtime.jobs
     if device != "cpu":
-        return 1
+        return max(1, len(visible_gpus(device))) * runtime.jobs_per_gpu
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, cores // threads)
+
+
+def visible_gpus(device: str) -> list[str]:
+    """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them; none for other device types."""
+    if device != "cuda":
+        return []
+    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in chosen.split(",") if name.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]

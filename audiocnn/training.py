@@ -1,6 +1,7 @@
 """The fold's epoch loop: train, validate, save, stop; then read the held-out fold with the best model."""
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def train_fold(job: FoldJob, observer: Observer) -> None:
 
     The caller holds the fold's lock. Raises UserError where the data or the params cannot be trained on.
     """
-    torch.set_num_threads(job.train.threads)
+    set_arithmetic(job)
     split = split_rows(job.prepared, job.meta, job.fold, job.train.validation)
     dataset = open_dataset(job.prepared, job.device)
     run = resume(job, observer)
@@ -40,7 +41,7 @@ def train_model(job: FoldJob, run: Run, dataset: SoundDataset, split: Split, obs
         epoch = run.progress.epochs_done
         lr = run.optimizer.param_groups[0]["lr"]
         loss, accuracy = train_epoch(job, run, dataset, split.train, observer)
-        val_loss, val_accuracy = evaluate(run.model, dataset, split.validation)
+        val_loss, val_accuracy = evaluate(job, run.model, dataset, split.validation)
         if not math.isfinite(loss + val_loss):
             raise UserError(
                 f"fold {job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr ({lr:g})."
@@ -62,7 +63,8 @@ def train_epoch(job: FoldJob, run: Run, dataset: SoundDataset, rows: Rows, obser
     loss_sum, correct = torch.zeros((2,), device=job.device)
     count = math.ceil(len(rows) / job.train.batch_size)
     for batch, (features, labels) in enumerate(batches(dataset, shuffled, job.train.batch_size)):
-        logits = run.model(features)
+        with autocast(job):
+            logits = run.model(features).float()
         loss = cross_entropy(logits, labels)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -73,16 +75,32 @@ def train_epoch(job: FoldJob, run: Run, dataset: SoundDataset, rows: Rows, obser
     return loss_sum.item() / len(rows), correct.item() / len(rows)
 
 
-def predict_logits(model: nn.Module, dataset: SoundDataset, rows: Rows) -> Tensor:
+def set_arithmetic(job: FoldJob) -> None:
+    """Threads, and on a GPU algorithms that give the same bits each time."""
+    torch.set_num_threads(job.train.threads)
+    torch.set_float32_matmul_precision("highest" if job.train.precision == "float32" else "high")
+    torch.backends.cudnn.allow_tf32 = job.train.precision != "float32"
+    if job.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic cuBLAS asks for
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def autocast(job: FoldJob) -> torch.autocast:
+    """The context in which the network runs: bfloat16 where train.precision says so."""
+    return torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.train.precision == "bf16")
+
+
+def predict_logits(job: FoldJob, model: nn.Module, dataset: SoundDataset, rows: Rows) -> Tensor:
     """Logits of the given rows in evaluation mode: (rows, classes) float32, on the CPU."""
     model.eval()
-    with torch.inference_mode():
-        return torch.cat([model(features).cpu() for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)])
+    with torch.inference_mode(), autocast(job):
+        logits = [model(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
+        return torch.cat(logits).float().cpu()
 
 
-def evaluate(model: nn.Module, dataset: SoundDataset, rows: Rows) -> tuple[float, float]:
+def evaluate(job: FoldJob, model: nn.Module, dataset: SoundDataset, rows: Rows) -> tuple[float, float]:
     """Mean cross-entropy (nats, in float64) and accuracy (0 to 1) over the given rows."""
-    logits, labels = predict_logits(model, dataset, rows), dataset.labels[rows].cpu()
+    logits, labels = predict_logits(job, model, dataset, rows), dataset.labels[rows].cpu()
     accuracy = (logits.argmax(dim=1) == labels).sum().item() / len(rows)
     return cross_entropy(logits.double(), labels).item(), accuracy
 
@@ -91,7 +109,7 @@ def finish_fold(job: FoldJob, run: Run, dataset: SoundDataset, split: Split, obs
     """Reads the held-out fold with the best model, writes the two results, and marks the fold finished."""
     run.model.load_state_dict(load_best_model(job, run))
     best = run.progress.best_epoch
-    logits = predict_logits(run.model, dataset, split.held_out)
+    logits = predict_logits(job, run.model, dataset, split.held_out)
     weights_name, json_name = checkpoint.result_names(job.fold)
     content = weights_bytes(run.model, run.header(job, best))
     observer.finishing()

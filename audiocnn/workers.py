@@ -19,6 +19,7 @@ from audiocnn.console import FoldBars
 from audiocnn.errors import UserError
 from audiocnn.files import write_json
 from audiocnn.params import ModelParams, TrainParams
+from audiocnn.runtime import visible_gpus
 from audiocnn.settings import Settings
 from audiocnn.signals import StopSignal
 from audiocnn.tracking import experiment_group
@@ -68,7 +69,11 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     paths = [logs / f"worker_{os.getpid()}_{index}.log" for index in range(count)]
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(job, path)) for path in paths]
+        gpus = visible_gpus(job.device)
+        workers = [
+            stack.enter_context(_Worker(job, path, {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {}))
+            for index, path in enumerate(paths)
+        ]
         bars = stack.enter_context(FoldBars(Path(job.root), job.keys, job.train.epochs))
         while any(worker.is_running() for worker in workers):
             if stop.received is not None:
@@ -88,9 +93,9 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
 
 
 class _Worker:
-    """A worker process and its log. Leaving the context ends it."""
+    """A worker process, its log and what its environment has beside ours. Leaving the context ends it."""
 
-    def __init__(self, job: WorkerJob, log: Path) -> None:
+    def __init__(self, job: WorkerJob, log: Path, environment: Mapping[str, str]) -> None:
         self._output = log.open("wb")
         self._log: IO[str] = log.open(encoding="utf-8", errors="replace")
         self._rest = ""
@@ -98,6 +103,7 @@ class _Worker:
         # A process group of its own: Ctrl-C reaches us alone, and we pass it on once.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "audiocnn.worker", job.model_dump_json()],
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
