@@ -8,10 +8,11 @@ import hashlib
 import io
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NotRequired, Protocol, TypedDict, cast
+from zipfile import BadZipFile
 
 from audiocnn.files import canonical_json, write_atomically, write_json
 
@@ -19,6 +20,8 @@ FORMAT = 1
 STATE_FILE = "training_state.json"
 BEST_FILE = "best_model_this_fold.pt"
 _EPOCH_FILE = re.compile(r"epoch_(\d+)\.(pt|safetensors)")
+# What torch.load raises on content that is not a checkpoint's.
+_UNREADABLE = (RuntimeError, ValueError, LookupError, EOFError, AttributeError, TypeError, BadZipFile, UnpicklingError)
 
 
 class DamagedCheckpointError(Exception):
@@ -101,7 +104,7 @@ def load_pytorch(path: Path, sha256: str) -> dict[str, Any]:
     content = read_verified(path, sha256)
     try:
         value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+    except _UNREADABLE as error:
         raise DamagedCheckpointError(f"{path} cannot be read ({_first_line(error)})") from None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise DamagedCheckpointError(f"{path} is from another version")

@@ -20,7 +20,9 @@ def commit_epoch(job: FoldJob, run: Run) -> None:
         best_path = job.folder / checkpoint.BEST_FILE
         content = {"format": checkpoint.FORMAT, "epoch": epoch, "parts": {"model": run.model.state_dict()}}
         files[checkpoint.BEST_FILE] = checkpoint.save_pytorch(best_path, content)
-    needed = {None, epoch, epoch - 1, best}  # None: files that belong to no epoch
+    earlier = run.progress.history["val_accuracy"][:-1]
+    best_before = earlier.index(max(earlier)) if earlier else best  # going on from epoch - 1 takes it
+    needed = {None, epoch, epoch - 1, best, best_before}  # None: files that belong to no epoch
     files = {name: sha for name, sha in files.items() if checkpoint.epoch_of(name) in needed or job.keep_file(name)}
     run.state = {"last_fold": job.fold, "last_epoch": epoch + 1, "key": job.key, "files": files, "finished": False}
     checkpoint.save_training_state_json(job.folder, run.state)
@@ -30,10 +32,10 @@ def commit_epoch(job: FoldJob, run: Run) -> None:
 def resume(job: FoldJob, observer: Observer) -> Run:
     """The run as the last usable committed epoch left it, or a new one. What is damaged is said in one line each."""
     state = checkpoint.load_training_state_json(job.folder, job.fold)
-    if not state["last_epoch"] and (job.folder / checkpoint.STATE_FILE).exists():
-        observer.say(
-            f"{job.folder / checkpoint.STATE_FILE} is damaged, so no checkpoint here counts: training starts over"
-        )
+    state_file = job.folder / checkpoint.STATE_FILE
+    if state.get("key") != job.key and state_file.exists():
+        observer.say(f"{state_file} is damaged or of another version, so no checkpoint counts: training starts over")
+        return Run(job)
     files = state.get("files", {})
     epochs = {epoch for name in files if name.endswith(".pt") and (epoch := checkpoint.epoch_of(name)) is not None}
     for epoch in sorted(epochs, reverse=True):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors.torch import load
 from audiocnn.params import TrainParams
 from audiocnn.run import FoldJob, Progress, Run
 from audiocnn.training import train_fold
-from tests.tiny import TRAIN, InterruptedRunError, Watcher, make_job, results, same_value, write_prepared
+from tests.tiny import TRAIN, Watcher, make_job, results, same_value, train_until, write_prepared
 
 LONG = TrainParams(**{**TRAIN.model_dump(), "epochs": 10})
 Results = dict[str, bytes]
@@ -40,14 +39,6 @@ def undisturbed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Res
 def fold_json(job: FoldJob) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((job.folder / "fold_0.json").read_text())
     return value
-
-
-def train_until(job: FoldJob, epoch: int) -> Watcher:
-    """Trains a fold up to and with an epoch, or to its end."""
-    watcher = Watcher(stop_after=epoch)
-    with suppress(InterruptedRunError):
-        train_fold(job, watcher)
-    return watcher
 
 
 def goes_on_each_time(job: FoldJob, interruptions: Sequence[int], undisturbed: Results) -> bool:
@@ -97,7 +88,7 @@ def test_a_later_and_worse_epoch_does_not_replace_the_best_model_after_a_restart
     job = make_job(prepared, tmp_path, LONG)
     train_until(job, 1)
     first = load((job.folder / "epoch_0.safetensors").read_bytes())
-    train_until(job, LONG.epochs)
+    train_until(job)
     assert fold_json(job)["best_epoch"] == 0
     assert same_value(load(results(job.folder)["model_fold_0_best.safetensors"]), first)
 
@@ -109,7 +100,7 @@ def test_a_fold_that_stopped_early_does_not_train_on_after_a_restart(
     job = make_job(prepared, tmp_path, LONG)
     train_until(job, last)
     assert not (job.folder / "fold_0.json").exists()
-    assert train_until(job, LONG.epochs).trained == []
+    assert train_until(job).trained == []
     assert results(job.folder) == undisturbed
 
 
@@ -118,7 +109,7 @@ def test_the_history_of_a_resumed_run_holds_the_epochs_before_it(
 ) -> None:
     job = make_job(prepared, tmp_path, LONG)
     before = train_until(job, 2)
-    after = train_until(job, LONG.epochs)
+    after = train_until(job)
     assert after.said == ["going on after epoch 2"]
     for name, values in fold_json(job)["history"].items():
         assert values == [metrics[name] for metrics in before.metrics + after.metrics]

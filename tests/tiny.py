@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from audiocnn.key import digest
 from audiocnn.params import ModelParams, TrainParams
 from audiocnn.prepared import ARRAYS, META, Meta, read_meta
 from audiocnn.run import FoldJob, Progress
+from audiocnn.training import train_fold
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ModelParams(encoder_channels=(4, 4, 8), conv1d_channels=4, hidden_units=8)
@@ -50,12 +52,16 @@ def write_prepared(folder: Path, clips: int = 60, folds: int = 3) -> Meta:
 
 
 def make_job(
-    prepared: Path, root: Path, train: TrainParams = TRAIN, keep_file: Callable[[str], bool] = lambda name: False
+    prepared: Path,
+    root: Path,
+    train: TrainParams = TRAIN,
+    fold: int = 0,
+    keep_file: Callable[[str], bool] = lambda name: False,
 ) -> FoldJob:
-    """Fold 0 of a folder that write_prepared wrote, with its checkpoints under root."""
+    """A fold of a folder that write_prepared wrote, with its checkpoints under root."""
     key = digest(train.model_dump())  # not of the code, which may be edited while tests run
-    folder = checkpoint.fold_folder(root, 0, key)
-    return FoldJob(0, key, prepared, folder, read_meta(prepared), MODEL, train, keep_file=keep_file)
+    folder = checkpoint.fold_folder(root, fold, key)
+    return FoldJob(fold, key, prepared, folder, read_meta(prepared), MODEL, train, keep_file=keep_file)
 
 
 def make_plan(prepared: Path, root: Path, train: TrainParams = TRAIN) -> Plan:
@@ -93,6 +99,14 @@ class Watcher:
 
     def finishing(self) -> None:
         pass
+
+
+def train_until(job: FoldJob, epoch: int | None = None) -> Watcher:
+    """Trains a fold up to and with an epoch, or to its end."""
+    watcher = Watcher(stop_after=epoch)
+    with suppress(InterruptedRunError):
+        train_fold(job, watcher)
+    return watcher
 
 
 def results(folder: Path, fold: int = 0) -> dict[str, bytes]:
