@@ -17,32 +17,21 @@ roundings; the tests check that this dataset has none, so whoever changes a soun
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiocnn.demo_sounds import RATE, SAMPLES, SOUNDS, Wave, hiss, level, microphone
 from audiocnn.files import write_atomically, write_json
+from audiocnn.mel import Floats, log_mel
+from audiocnn.recipe import Recipe
 
 FOLDS = 10
 RECORDINGS = 2  # of each kind in each fold
 TAKES = 2  # clips of each recording
 
-RECIPE: dict[str, Any] = {
-    "rate": RATE,
-    "seconds": SAMPLES / RATE,
-    "n_fft": 512,
-    "hop_length": 250,
-    "n_mels": 24,
-    "fmin": 0.0,
-    "fmax": RATE / 2,
-    "reference": "max",
-    "top_db": 80.0,
-}
-"""How waveform becomes spectrogram; what it leaves out is as librosa.feature.melspectrogram has it by default."""
+RECIPE = Recipe(rate=RATE, seconds=SAMPLES / RATE, n_fft=512, hop_length=250, n_mels=24, fmax=RATE / 2)
 
 _SEED = 6
 _DECIMALS = 2  # of a dB
@@ -66,7 +55,7 @@ def write_demo(folder: Path) -> None:
     class_mapping.pkl: {label: name}. Raises OSError where the folder cannot be written.
     """
     clips = list(demo_clips())
-    features = np.stack([np.round(log_mel(to_16_bits(mixture(clip))), _DECIMALS) for clip in clips])
+    features = np.stack([np.round(spectrogram(to_16_bits(mixture(clip))), _DECIMALS) for clip in clips])
     contents = {
         "features.pkl": features.astype(np.float32)[..., np.newaxis],
         "labels.pkl": np.array([clip.label for clip in clips], np.int64),
@@ -75,7 +64,8 @@ def write_demo(folder: Path) -> None:
     }
     for name, value in contents.items():
         write_atomically(folder / name, pickle.dumps(value, protocol=_PICKLE_PROTOCOL))
-    write_json(folder / "recipe.json", RECIPE)
+    # without the versions of libraries: the bytes depend on none
+    write_json(folder / "recipe.json", RECIPE.model_dump(exclude={"libraries"}))
 
 
 def demo_clips() -> Iterator[Clip]:
@@ -109,40 +99,11 @@ def to_16_bits(wave: Wave) -> NDArray[np.int16]:
     return rounded
 
 
-def log_mel(samples: NDArray[np.int16]) -> Wave:
-    """The log-mel spectrogram in dB below its maximum, float64 (mels, frames), of 16-bit samples (n,).
-
-    The formulas of librosa's melspectrogram and power_to_db(ref=max) with RECIPE; frames = n / hop, rounded up.
-    """
-    n_fft, hop = RECIPE["n_fft"], RECIPE["hop_length"]
-    padded = np.pad(samples / 32768.0, n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop][: -(-len(samples) // hop)]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
-    power = np.abs(np.fft.rfft(frames * hann)) ** 2
-    mels = _mel_filters() @ power.T
-    decibels: Wave = 10.0 * np.log10(np.maximum(mels, 1e-10) / max(mels.max(), 1e-10))
-    return np.maximum(decibels, -float(RECIPE["top_db"]))
-
-
-@cache
-def _mel_filters() -> Wave:
-    """Triangles (mels, n_fft // 2 + 1) of equal area, feet on their neighbours' peaks (Slaney, Auditory Toolbox)."""
-    n_mels = RECIPE["n_mels"]
-    frequencies = np.fft.rfftfreq(RECIPE["n_fft"], 1 / RATE)
-    corners = _mel_to_hz(np.linspace(_hz_to_mel(RECIPE["fmin"]), _hz_to_mel(RECIPE["fmax"]), n_mels + 2))[:, np.newaxis]
-    left, peak, right = corners[:-2], corners[1:-1], corners[2:]
-    triangles = np.minimum((frequencies - left) / (peak - left), (right - frequencies) / (right - peak))
-    filters: Wave = np.maximum(triangles, 0.0) * 2.0 / (right - left)
-    return filters
-
-
-# Slaney's mel scale: 3 mels per 200 Hz up to 1000 Hz (15 mels), from there 27 mels for each factor of 6.4.
-def _hz_to_mel(frequency: float) -> float:
-    return frequency * 3 / 200 if frequency < 1000 else 15 + 27 * float(np.log(frequency / 1000) / np.log(6.4))
-
-
-def _mel_to_hz(mels: Wave) -> Wave:
-    return np.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))
+def spectrogram(samples: NDArray[np.int16]) -> Floats:
+    """The spectrogram by RECIPE, float64 (mels, frames) in dB below its maximum, of a clip's 16-bit samples."""
+    decibels = log_mel(samples / 32768.0, RECIPE)
+    decibels -= decibels.max()  # log_mel's 0 dB may lie in the last window, which it cuts off
+    return decibels
 
 
 def _random(*numbers: int) -> np.random.Generator:
