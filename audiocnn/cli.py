@@ -25,6 +25,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_results(commands)
     _add_train(commands)
     _add_features(commands)
+    _add_predict(commands)
+    _add_publish(commands)
     _add_upload(commands)
     return parser
 
@@ -98,6 +100,39 @@ def _features(options: argparse.Namespace) -> None:
     from audiocnn.features_command import run
 
     run(options)
+
+
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("predict", help="name the class of sound files, with its probability")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="sound, .npy spectrogram, folder, or - for a list")
+    parser.add_argument("--models", default="models", metavar="PLACE", help="folder or hf://OWNER/NAME[@REV] (models)")
+    parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
+    parser.add_argument("--hop", type=float, metavar="S", help="between a recording's windows (default: a window)")
+    parser.add_argument("--top", type=int, metavar="N", help="the N likeliest classes (default: 1, with --json all)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="file, start, end, rank, class, index, probability")
+    form.add_argument("--json", action="store_true", help="a line an object, with the probabilities by class")
+    parser.set_defaults(command=_predict)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from audiocnn.predict_command import run
+
+    return run(options)
+
+
+def _add_publish(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("publish", help="push the best models, their results and a model card to the Hub")
+    parser.add_argument("--repo", required=True, metavar="OWNER/NAME", help="made, for all to see, where there is none")
+    parser.add_argument("--dry-run", type=Path, metavar="DIR", help="write what would be pushed into a folder instead")
+    parser.add_argument("--yes-this-is-the-demo", action="store_true", help="publish results on synthetic sounds")
+    parser.set_defaults(command=_publish)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from audiocnn.publish import publish
+
+    publish(options.repo, options.dry_run, options.yes_this_is_the_demo)
 
 
 def _add_upload(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

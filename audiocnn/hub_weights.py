@@ -1,14 +1,14 @@
-"""Downloading weights from a model repository of the Hub, verified, into the client library's own cache."""
+"""A model repository of the Hub: weights from it, verified, into the client library's own cache; a release to it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from audiocnn.errors import UserError
 from audiocnn.files import sha256_of_file
 from audiocnn.hub_client import HubError, explained, hub_api, patiently
-from audiocnn.weight_files import LARGEST_FILE
+from audiocnn.weight_files import LARGEST_FILE, is_weights_name
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 Answer = TypeVar("Answer")
@@ -58,3 +58,31 @@ class WeightsRepository:
             return patiently(action)
         except HubError as trouble:
             raise explained(trouble, self._wanted) from None
+
+
+def push_release(repository: str, files: Mapping[str, bytes]) -> str:
+    """Uploads the files in one commit, to a repository made where there is none; returns the commit's address.
+
+    Weights of folds that this release does not have are deleted by the same commit: they would vote in predictions.
+    Raises UserError, and then nothing of the commit is there.
+    """
+    api = hub_api(progress=True)
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    try:
+        patiently(lambda: api.create_repo(repository, exist_ok=True))
+        present = patiently(lambda: [entry.path for entry in api.list_repo_tree(repository)])
+        stale = [name for name in present if is_weights_name(name) and name not in files]
+        commit = patiently(
+            lambda: api.create_commit(
+                repository,
+                [
+                    *(CommitOperationAdd(name, content) for name, content in files.items()),
+                    *(CommitOperationDelete(name) for name in stale),
+                ],
+                commit_message="Best models, results and model card, by audiocnn publish",
+            )
+        )
+    except HubError as trouble:
+        raise explained(trouble, f"write to model {repository}") from None
+    return str(commit.commit_url)

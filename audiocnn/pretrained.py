@@ -81,22 +81,34 @@ def _sizes(tensors: Tensors) -> _Sizes | None:
         sizes = _Sizes(channels, conv1d, hidden, inputs // conv1d, shapes["fc2.weight"][0])  # type: ignore[arg-type]
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         return None
-    if min(*channels, *sizes[1:]) < 1:
-        return None
-    expected = _network(None, sizes, device="meta").state_dict()
-    same = shapes == {name: tensor.shape for name, tensor in expected.items()}
-    finite = same and all(
-        tensor.dtype == expected[name].dtype and bool(tensor.isfinite().all()) for name, tensor in tensors.items()
+    fits = min(*channels, *sizes[1:]) > 0 and _weight_count(sizes) <= sum(tensor.numel() for tensor in tensors.values())
+    return sizes if fits and _same_tensors(tensors, _network(None, sizes).state_dict()) else None
+
+
+def _weight_count(sizes: _Sizes) -> int:
+    """Elements of all weights without biases: checked before a network is made, so that it is no larger than its file.
+
+    A file of a few MB can hold shapes that each are small, and whose products are not.
+    """
+    first, second, third = sizes.encoder_channels
+    convolutions = 9 * first * (1 + second) + 9 * second * third + 3 * third * sizes.conv1d_channels
+    return convolutions + sizes.hidden_units * (sizes.conv1d_channels * sizes.bands + sizes.classes)
+
+
+def _same_tensors(tensors: Tensors, expected: Tensors) -> bool:
+    """Whether names, shapes and types are the expected ones, and all values are finite."""
+    kinds, expected_kinds = (
+        {name: (tensor.shape, tensor.dtype) for name, tensor in some.items()} for some in (tensors, expected)
     )
-    return sizes if finite else None
+    return kinds == expected_kinds and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
 
 
-def _network(header: WeightsHeader | None, sizes: _Sizes, device: str = "cpu") -> PretrainedAudioCNN:
-    """The network without its weights; on `meta` it takes no memory, whatever the sizes."""
+def _network(header: WeightsHeader | None, sizes: _Sizes) -> PretrainedAudioCNN:
+    """The network with weights that are yet to be loaded. (Making it on torch's `meta` device imports for a second.)"""
     model = ModelParams() if header is None else header.model
     mels, frames = (sizes.bands * _MEL_POOL, 0) if header is None else (header.mels, header.frames)
-    with torch.device("meta"):  # no time for random weights that nobody sees
-        network = PretrainedAudioCNN(
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
+        return PretrainedAudioCNN(
             mels,
             sizes.classes,
             frames,
@@ -106,7 +118,6 @@ def _network(header: WeightsHeader | None, sizes: _Sizes, device: str = "cpu") -
             encoder_dropout=model.encoder_dropout,
             head_dropout=model.head_dropout,
         )
-    return network if device == "meta" else network.to_empty(device=device)
 
 
 def _checked(header: WeightsHeader, sizes: _Sizes, path: Path) -> Recipe | None:

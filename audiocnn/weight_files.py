@@ -19,6 +19,11 @@ def weights_name(number: int) -> str:
     return f"model_fold_{number}_best.safetensors"
 
 
+def is_weights_name(name: str) -> bool:
+    """Whether a file is called as a fold's best weights."""
+    return _NAME.fullmatch(name) is not None
+
+
 def find_weights(source: str | Path, fold: int | None) -> list[Path]:
     """The weights files that `source` names: those of one fold, counted from 0, or of all folds in order.
 
