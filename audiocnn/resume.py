@@ -50,6 +50,7 @@ def resume(job: FoldJob, observer: Observer) -> Run:
             observer.say(f"{error}; trying the checkpoint before it")
             continue
         observer.say(f"going on after epoch {start - 1}")
+        checkpoint.delete_uncommitted(job.folder, files)  # after a kill between a commit and its deletions
         return run
     if epochs:
         observer.say("no usable checkpoint is left: training starts over")

@@ -148,6 +148,7 @@ class Attempt:
     def __init__(self, root: Path, fold: int, fatal_step: int) -> None:
         root.mkdir(exist_ok=True)
         self.log = root / "log"
+        self.log.write_text("")  # here: the process may be killed before it gets to it
         plan = tiny.make_plan(root.parent / "prepared", root, TRAIN)
         job = WorkerJob.of(plan, {fold: plan.key(fold)}, session="kill test")
         self._pid = os.fork()
@@ -169,7 +170,7 @@ def train(job: WorkerJob, log: Path, fatal_step: int) -> NoReturn:
         os.setpgid(0, 0)
         os.chdir(Path(job.prepared).parent)
         for stream in (1, 2):
-            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), stream)
+            os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), stream)
         steps = Steps(fatal_step)
         sys.argv = ["worker", job.model_dump_json()]
         try:

@@ -138,3 +138,11 @@ def test_weights_that_wait_for_their_upload_are_kept(prepared: Path, tmp_path: P
     train_fold(job, Watcher())
     assert (job.folder / "epoch_1.safetensors").exists()
     assert not (job.folder / "epoch_1.pt").exists()
+
+
+def test_files_that_a_kill_kept_from_being_deleted_are_deleted_by_the_next_run(prepared: Path, tmp_path: Path) -> None:
+    job = make_job(prepared, tmp_path, LONG)
+    train_until(job, 6)  # the last epoch: no commit follows
+    (job.folder / "epoch_3.pt").write_bytes(b"of no use any more")
+    train_until(job)
+    assert {path.name for path in job.folder.glob("epoch_*.pt")} == {"epoch_0.pt", "epoch_5.pt", "epoch_6.pt"}

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 import yaml
 
@@ -136,7 +138,7 @@ def make_project(folder: Path, epochs: int = 6) -> dict[str, Any]:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", folder)
     write_prepared(folder / "data/prepared")
-    train = {**TRAIN.model_dump(), "epochs": epochs}
+    train = {**TRAIN.model_dump(), "epochs": epochs, "early_stopping_patience": epochs}
     params = {"folds": [0, 1, 2], "model": MODEL.model_dump(mode="json"), "train": train}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "runtime.yaml").write_text(yaml.safe_dump({"device": "cpu", "jobs": 1, "wandb": {"mode": "disabled"}}))
@@ -162,3 +164,38 @@ def run_stage(setting: dict[str, Any], fold: int = 0, expect: int = 0) -> str:
     output: str = done.stdout
     assert done.returncode == expect, output
     return output
+
+
+@contextmanager
+def started(setting: dict[str, Any], *command: str, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A command that runs meanwhile, its output in a file; it and all that it started are gone at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, **setting, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        family = [psutil.Process(process.pid), *children(process.pid)] if process.poll() is None else []
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.wait()
+
+
+def children(pid: int) -> list[psutil.Process]:
+    """All processes that a process started, and those that they started."""
+    found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    return found
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
+    """Waits for a condition; seconds are far more than it needs, since other work may share the machine."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def epochs_done(root: Path, fold: int = 0) -> int:
+    """Committed epochs of the one folder that a fold has under a checkpoint root; 0 where it has none."""
+    folders = list(root.glob(f"fold_{fold}-*"))
+    return checkpoint.load_training_state_json(folders[0], fold)["last_epoch"] if folders else 0
