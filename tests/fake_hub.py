@@ -185,10 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith("/info/lfs/objects/batch"):
             self._batch(json.loads(body))
         elif parts[0] == "datasets":
-            self._file("/".join(parts[1:3]), "/".join(parts[5:]))
+            self._file(self.state.datasets.get("/".join(parts[1:3])), "/".join(parts[5:]))
         elif parts[0] == "lfs":
             self.state.blobs[parts[1]] = body
             self._answer(200 if sha256(body) == parts[1] else 400)
+        elif parts[2:3] == ["resolve"]:
+            self._file(self.state.models.get("/".join(parts[:2])), "/".join(parts[4:]))
         else:
             self._answer(404)
 
@@ -232,13 +234,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _commit(self, name: str, repository: Repository, body: bytes) -> None:
         operations = [json.loads(line) for line in body.splitlines()]
         added = {op["value"]["path"]: op["value"]["oid"] for op in operations if op["key"] == "lfsFile"}
+        deleted = {op["value"]["path"] for op in operations if op["key"] == "deletedFile"}
         with self.state.lock:
+            for path in deleted:
+                del repository.files[path]
             repository.files |= {path: self.state.blobs[oid] for path, oid in added.items()}
             repository.commits.append(sorted(added))
         self._json({"commitUrl": f"{self.state.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT})
 
-    def _file(self, name: str, path: str) -> None:
-        repository = self.state.datasets.get(name)
+    def _file(self, repository: Repository | None, path: str) -> None:
         if repository is None or path not in repository.files:
             self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
             return
