@@ -14,17 +14,18 @@ import psutil
 
 from audiocnn import checkpoint
 from audiocnn.errors import UserError
+from audiocnn.files import write_atomically
 from audiocnn.hub import uploads
 from audiocnn.key import fold_key
 from audiocnn.locking import fold_lock, holder_of, is_locked
-from audiocnn.params import ModelParams, Params, TrainParams
+from audiocnn.params import PARAMS_FILE, ModelParams, Params, TrainParams
 from audiocnn.prepared import Meta, read_meta, verify_arrays
 from audiocnn.runtime import Runtime, checkpoint_root, device_type, job_count
 from audiocnn.settings import read_yaml
-from audiocnn.signals import StopSignal
+from audiocnn.signals import StopSignal, dvc_process
 from audiocnn.workers import WorkerJob, error_of, run_workers
 
-_REQUEST = "requested_by"  # the dvc run that asked for a fold to be trained again
+_TRAINED_BY = "trained_by"  # the dvc run that had a fold trained last
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     session = current_session()
     jobs = job_count(runtime, plan.device, plan.train.threads)
     waiting = [fold for fold in folds if plan.results(fold) is None]
+    for fold in waiting:
+        write_atomically(plan.folder(fold) / _TRAINED_BY, session.encode())
     with uploads(runtime.hub, plan.root, {fold: plan.folder(fold) for fold in waiting}):
         while waiting:
             keys = {fold: plan.key(fold) for fold in waiting}
@@ -96,19 +99,18 @@ def start_over_if_forced(plan: Plan, folds: Sequence[int]) -> None:
     session = current_session()
     for fold in folds:
         results = plan.results(fold)
-        request = plan.folder(fold) / _REQUEST
-        if results is None or (request.exists() and request.read_text() == session) or not dvc_has(fold, results):
+        trained_by = plan.folder(fold) / _TRAINED_BY
+        if results is None or (trained_by.exists() and trained_by.read_text() == session) or not dvc_has(fold, results):
             continue
         with fold_lock(plan.folder(fold), timeout=-1):
             for path in plan.folder(fold).iterdir():
                 if path.name not in ("lock", "holder.json"):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-            request.write_text(session)
         print(f"fold {fold}: training again, as asked by --force", flush=True)
 
 
 def dvc_has(fold: int, results: dict[str, bytes]) -> bool:
-    """Whether dvc.lock records exactly these results and DVC's cache holds them.
+    """Whether dvc.lock records exactly these results, for the params as they stand, and DVC's cache holds them.
 
     Then DVC could have restored them and had no reason to run the stage but --force. A lock alone says less: in a fresh
     clone it records what the cache has yet to get.
@@ -119,23 +121,12 @@ def dvc_has(fold: int, results: dict[str, bytes]) -> bool:
     entry = (read_yaml(lock) or {}).get("stages", {}).get(f"train_fold@{fold}", {})
     recorded = {Path(out["path"]).name: out.get("md5") for out in entry.get("outs", [])}
     digests = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in results.items()}
-    if recorded != digests:
+    values, now = entry.get("params", {}).get(str(PARAMS_FILE), {}), read_yaml(PARAMS_FILE)
+    if recorded != digests or any(now.get(group) != value for group, value in values.items()):
         return False
     answer = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
     cache = Path(answer.stdout.strip()) / "files" / "md5"
     return answer.returncode == 0 and all((cache / md5[:2] / md5[2:]).exists() for md5 in digests.values())
-
-
-def dvc_process() -> psutil.Process | None:
-    """The dvc that runs this process as a stage, or None."""
-    for process in psutil.Process().parents():
-        try:
-            words = process.cmdline()[:3]
-        except psutil.Error:
-            continue
-        if any(Path(word).name == "dvc" for word in words):
-            return process
-    return None
 
 
 def current_session() -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -31,6 +32,27 @@ class StopSignal:
         """Raises Stopped where a signal has come."""
         if self.received is not None:
             raise Stopped(self.received)
+
+
+def dvc_process() -> psutil.Process | None:
+    """The dvc that runs this process as a stage, or None."""
+    for process in psutil.Process().parents():
+        try:
+            words = process.cmdline()[:3]
+        except psutil.Error:
+            continue
+        if any(Path(word).name == "dvc" for word in words):
+            return process
+    return None
+
+
+def end_with_dvc() -> None:
+    """Ends this stage when the dvc that runs it is gone. Raises Stopped where it is gone already."""
+    dvc = dvc_process()
+    if dvc is not None:
+        die_with(dvc)
+    elif "DVC_STAGE" in os.environ:  # dvc sets it for every stage, so it started us, and was killed since
+        raise Stopped(signal.SIGTERM)
 
 
 def die_with(process: psutil.Process) -> None:

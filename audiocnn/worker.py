@@ -19,7 +19,7 @@ from audiocnn.prepared import read_meta
 from audiocnn.runtime import WandbSettings, read_runtime
 from audiocnn.signals import StopSignal, die_with
 from audiocnn.tracking import NullTracker, Tracker, fold_tracker
-from audiocnn.workers import WorkerJob, forget_error, record_error
+from audiocnn.workers import WorkerJob, error_of, forget_error, record_error
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,12 +37,19 @@ def main() -> None:
     import audiocnn.training  # noqa: F401  # only now, between two looks at the code that it is made of
 
     check_keys(job)
-    for fold in job.keys:
-        stop.check()
-        folder = checkpoint.fold_folder(Path(job.root), fold, job.keys[fold])
-        with fold_lock(folder, timeout=1) as is_ours:
-            if is_ours and checkpoint.read_finished(folder, fold, job.keys[fold]) is None:
-                try_fold(job, fold, folder, stop)
+    for patience in (0, 1):  # seconds; the second round is for folds whose lock was only looked at, or is free by now
+        for fold in job.keys:
+            stop.check()
+            take_fold(job, fold, patience, stop)
+
+
+def take_fold(job: WorkerJob, fold: int, patience: float, stop: StopSignal) -> None:
+    """Trains a fold, unless another process has it, or it is finished, or it has failed in this run."""
+    folder = checkpoint.fold_folder(Path(job.root), fold, job.keys[fold])
+    with fold_lock(folder, timeout=patience) as is_ours:
+        finished = checkpoint.read_finished(folder, fold, job.keys[fold]) is not None
+        if is_ours and not finished and error_of(folder, job.session) is None:
+            try_fold(job, fold, folder, stop)
 
 
 def check_keys(job: WorkerJob) -> None:

@@ -4,11 +4,13 @@ import sys
 
 from audiocnn.errors import run_command
 from audiocnn.params import read_params
+from audiocnn.signals import end_with_dvc
 from audiocnn.source import fetch, pin_lines, summary
 
 
 def main() -> None:
     """Fetches the dataset, says how to pin it where it is not pinned, and what was fetched."""
+    end_with_dvc()
     data = read_params().data
     record = fetch(data)
     lines = pin_lines(record, data)

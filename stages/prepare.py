@@ -6,9 +6,11 @@ from audiocnn.errors import run_command
 from audiocnn.params import read_params
 from audiocnn.preparation import RAW, prepare
 from audiocnn.prepared import PREPARED
+from audiocnn.signals import end_with_dvc
 
 
 def main() -> None:
+    end_with_dvc()
     prepare(RAW, PREPARED, read_params().folds)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from audiocnn.crossval import (
     Plan,
     current_session,
-    dvc_process,
     folds_to_train,
     make_plan,
     start_over_if_forced,
@@ -20,7 +19,7 @@ from audiocnn.files import write_atomically
 from audiocnn.params import read_params
 from audiocnn.prepared import PREPARED
 from audiocnn.runtime import job_count, read_runtime
-from audiocnn.signals import StopSignal, die_with
+from audiocnn.signals import StopSignal, end_with_dvc
 from audiocnn.workers import error_of, forget_error
 
 FOLDERS = {".safetensors": Path("models"), ".json": Path("results/folds")}
@@ -32,8 +31,7 @@ def main() -> None:
         raise UserError("python -m stages.train_fold takes one fold index: use 'dvc repro train_fold@0'.")
     fold = int(sys.argv[1])
     stop = StopSignal()
-    if (dvc := dvc_process()) is not None:
-        die_with(dvc)
+    end_with_dvc()
     plan = plan_from_files()
     key = plan.key(fold)
     train(plan, fold, stop)
