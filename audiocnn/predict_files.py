@@ -60,7 +60,7 @@ class Predictor:
         size = min(BATCH, -(-len(files) // cores))
         groups = [files[start : start + size] for start in range(0, len(files), size)]
         workers = min(cores, len(groups))
-        torch.set_num_threads(cores // workers)
+        torch.set_num_threads(min(torch.get_num_threads(), cores // workers))
         with ThreadPoolExecutor(workers) as pool:
             yield from _in_order(pool, self, groups, ahead=2 * workers)
 
