@@ -88,7 +88,8 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
     stop.check()
     for worker, path in zip(workers, paths, strict=True):
         if worker.exit_code != 0:
-            raise UserError(f"a training process ended with code {worker.exit_code}: its last words are in {path}.")
+            unexplained = f"a training process ended with code {worker.exit_code}: its last words are in {path}."
+            raise UserError(worker.error or unexplained)
         path.unlink()
 
 
@@ -99,6 +100,7 @@ class _Worker:
         self._output = log.open("wb")
         self._log: IO[str] = log.open(encoding="utf-8", errors="replace")
         self._rest = ""
+        self.error: str | None = None  # the sentence that it ended with
         self._asked = False
         # A process group of its own: Ctrl-C reaches us alone, and we pass it on once.
         self._process = subprocess.Popen(
@@ -134,7 +136,9 @@ class _Worker:
 
     def new_lines(self) -> list[str]:
         *lines, self._rest = (self._rest + self._log.read()).split("\n")
-        return lines
+        for line in lines:
+            self.error = line.removeprefix("error: ") if line.startswith("error: ") else self.error
+        return [line for line in lines if not line.startswith("error: ")]
 
 
 def record_error(folder: Path, session: str, message: str) -> None:

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import yaml
 
 from audiocnn import checkpoint, key
 from audiocnn.locking import fold_lock, holder_of, is_locked
@@ -24,6 +23,7 @@ from tests.tiny import (
     make_job,
     make_plan,
     make_project,
+    params_of,
     results,
     run_stage,
     stage,
@@ -85,10 +85,6 @@ def test_a_second_process_waits_for_the_first_says_so_and_finds_the_work_done(tm
     assert f"fold 0: waiting for process {os.getpid()} on {socket.gethostname()}, which trains it" in log.read_text()
     assert "epoch" not in log.read_text()
     assert (tmp_path / "results/folds/fold_0.json").read_bytes() == results(job.folder)["fold_0.json"]
-
-
-def params_of(project: Path) -> TrainParams:
-    return TrainParams.model_validate(yaml.safe_load((project / "params.yaml").read_text())["train"])
 
 
 def project_key(project: Path) -> str:

@@ -145,6 +145,11 @@ def make_project(folder: Path, epochs: int = 6) -> dict[str, Any]:
     return {"cwd": folder, "env": environment()}
 
 
+def params_of(project: Path) -> TrainParams:
+    """The training params of a project."""
+    return TrainParams.model_validate(yaml.safe_load((project / "params.yaml").read_text())["train"])
+
+
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without settings of the user's own, and one thread a process."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AUDIOCNN_", "DVC_", "PYTEST_"))}
