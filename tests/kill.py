@@ -73,7 +73,7 @@ def kill_test(rounds: int, seed: int, folder: Path) -> Tally:
         fold = number % FOLDS
         try:
             one_round(folder / f"round_{number}", fold, references[fold], dice, tally)
-        except AssertionError as error:
+        except (AssertionError, checkpoint.DamagedCheckpointError) as error:
             tally.failures += 1
             print(f"round {number} of seed {seed}, fold {fold}, in {folder}: {error}", flush=True)
         tally.rounds += 1
