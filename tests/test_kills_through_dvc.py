@@ -12,13 +12,13 @@ from tests.project import Project, epochs_trained, make_project, stages_run
 
 pytestmark = pytest.mark.slow
 
-# When it is killed: once the output has this line. How.
+# When it is killed, by what it prints, and how. A killed worker comes late: the others train their folds to the end.
 REPRO_KILLS: list[tuple[str, Kill]] = [
     ("Running stage 'prepare'", kill_dvc(signal.SIGKILL)),
-    ("fold 0: epoch  1", kill_dvc(signal.SIGKILL)),
-    ("fold 1: epoch  5", kill_worker(signal.SIGKILL)),
-    ("fold 0: epoch  9", kill_group(signal.SIGINT)),
-    ("fold 2: epoch  3", kill_group(signal.SIGKILL)),
+    (r"fold 0: epoch +1 ", kill_dvc(signal.SIGKILL)),
+    (r"fold \d: epoch", kill_group(signal.SIGINT)),
+    (r"fold \d: epoch", kill_group(signal.SIGKILL)),
+    (r"fold \d: epoch", kill_worker(signal.SIGKILL)),
     ("Running stage 'train_fold@1'", kill_dvc(signal.SIGTERM)),
     ("Running stage 'aggregate'", kill_group(signal.SIGKILL)),
 ]
@@ -59,7 +59,7 @@ def test_repro_killed_in_several_folds_ends_in_the_lock_of_an_undisturbed_run(
     outputs.append(project.dvc("repro"))
     assert results(project) == results(undisturbed)
     resumed = re.findall(r"^fold (\d): going on after epoch", "".join(outputs), flags=re.MULTILINE)
-    assert {"0", "2"} <= set(resumed)
+    assert len(set(resumed)) > 1
     assert stages_run(outputs[-1]) == ["aggregate"]
 
 
@@ -74,7 +74,7 @@ def test_a_killed_experiment_resumes(
     start: Project, undisturbed: Project, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     project = start.copy(tmp_path / "clone", AUDIOCNN_CHECKPOINTS=str(tmp_path / "checkpoints"))
-    killed(project, words, "fold 1: epoch  3", kill_group(signal.SIGKILL))
+    killed(project, words, r"fold 1: epoch +3 ", kill_group(signal.SIGKILL))
     output = project.dvc(*words)
     assert "fold 1: going on after epoch" in output
     assert epochs_trained(output)[1] < LONG["epochs"]
