@@ -6,7 +6,6 @@ were well. Here every request has a timeout, every failure is one exception, and
 """
 
 import logging
-import os
 import re
 import sys
 import time
@@ -122,11 +121,12 @@ def hub_api(progress: bool = False) -> "HfApi":
 
     progress: whether the library draws its bars, on a terminal.
     """
-    # Read when the library is imported. Xet's uploads and downloads go around the client that is bounded here.
-    os.environ["HF_HUB_DISABLE_XET"] = "1"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    from huggingface_hub import HfApi, get_session, set_client_factory
+    from huggingface_hub import HfApi, constants, get_session, set_client_factory
     from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    # Xet's uploads and downloads go around the client that is bounded here. Its environment variable would be too late
+    # where the library has been imported before.
+    constants.HF_HUB_DISABLE_XET = constants.HF_HUB_DISABLE_TELEMETRY = True
 
     if not (progress and sys.stderr.isatty()):
         disable_progress_bars()
