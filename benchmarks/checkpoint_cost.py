@@ -2,9 +2,9 @@
 
     python -m benchmarks.checkpoint_cost [FOLDER]
 
-FOLDER is where the checkpoints go, on the disk in question. An epoch is 246 batches of 32 clips (7,859 of the 8,732 clips of
-UrbanSound8K, a fold held out) of (128, 173), extrapolated from the median of 10 measured steps, without validation; commit_epoch
-is the median of 30, half of them with a new best model.
+FOLDER is where the checkpoints go, on the disk in question. An epoch is 246 batches of 32 clips (7,859 of the 8,732
+clips of UrbanSound8K, a fold held out) of (128, 173), extrapolated from the median of 10 measured steps, without
+validation; commit_epoch is the median of 30, every second one with a new best model.
 """
 
 import statistics
@@ -30,15 +30,8 @@ def main() -> None:
     """Prints the two times and their ratio."""
     torch.set_num_threads(1)
     keep_large_blocks()
-    meta = Meta(
-        source="demo",
-        classes=[str(k) for k in range(CLASSES)],
-        clips=1,
-        mels=MELS,
-        frames=FRAMES,
-        folds=[1, 2],
-        digests={},
-    )
+    classes = [str(label) for label in range(CLASSES)]
+    meta = Meta(source="demo", classes=classes, clips=1, mels=MELS, frames=FRAMES, folds=[1, 2], digests={})
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
         job = FoldJob(0, "0" * 64, Path(folder), Path(folder), meta, ModelParams(), TrainParams())
         run = Run(job)
@@ -47,9 +40,8 @@ def main() -> None:
         size = sum(path.stat().st_size for path in Path(folder).glob(f"*_{COMMITS - 1}.*"))
     cost, epoch = statistics.median(commits), BATCHES * step
     print(f"training step {step * 1e3:.0f} ms (n = {STEPS}), so {epoch:.0f} s for an epoch of {BATCHES}")
-    print(
-        f"commit_epoch {cost * 1e3:.0f} ms (n = {COMMITS}, longest {max(commits) * 1e3:.0f} ms), {size / 1e6:.1f} MB an epoch"
-    )
+    longest = max(commits) * 1e3
+    print(f"commit_epoch {cost * 1e3:.0f} ms (n = {COMMITS}, longest {longest:.0f} ms), {size / 1e6:.1f} MB an epoch")
     print(f"share of an epoch: {cost / epoch:.3%}")
 
 
@@ -65,7 +57,7 @@ def train_step(run: Run) -> float:
 
 
 def commit(job: FoldJob, run: Run, epoch: int) -> float:
-    """The seconds of committing an epoch, every second of which is a new best."""
+    """The seconds that committing an epoch takes. Every second epoch is a new best."""
     accuracy = epoch / 100 if epoch % 2 == 0 else 0.0
     run.progress.record(dict.fromkeys(HISTORY, 1.0) | {"val_accuracy": accuracy})
     start = time.perf_counter()
