@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,27 @@ def run(options: argparse.Namespace) -> int:
     predictor = Predictor(models, _hop(options, models[0], files))
     write = _writer(options, files, models[0].classes)
     try:
-        return int(_report(predictor.outcomes(files), len(files), write))
+        with _decoders_unheard():
+            return int(_report(predictor.outcomes(files), len(files), write))
     except BrokenPipeError:  # `| head`: nobody reads on. What Python flushes at its end must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+@contextmanager
+def _decoders_unheard() -> Iterator[None]:
+    """Keeps from the terminal what C libraries write there by themselves; what we print goes through."""
+    if sys.stderr is None or sys.stderr is not sys.__stderr__ or os.environ.get("AUDIOCNN_DEBUG") == "1":
+        yield
+        return
+    with os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1) as ours:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            with redirect_stderr(ours):
+                yield
+        finally:
+            os.dup2(ours.fileno(), 2)
 
 
 def _files(names: Sequence[str]) -> Iterator[Path]:

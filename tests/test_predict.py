@@ -356,3 +356,19 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(predict: Predict, tmp_pa
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 1
+
+
+def test_what_a_decoder_writes_to_the_terminal_is_not_seen(predict: Predict, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "damaged.mp3", noise(20 * SECONDS), RECIPE.rate)
+    content = bytearray((tmp_path / "damaged.mp3").read_bytes())
+    places = np.random.default_rng(1).integers(500, len(content), len(content) // 8)
+    for place in places:
+        content[place] ^= 0xA5
+    (tmp_path / "damaged.mp3").write_bytes(content)
+    command = [sys.executable, "-m", "audiocnn.cli", "predict", "damaged.mp3", "gone.wav", "--csv"]
+    loud = subprocess.run(command, cwd=tmp_path, env=environment(AUDIOCNN_DEBUG="1"), capture_output=True, text=True)
+    assert "mpg123" in loud.stderr
+    quiet = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert quiet.stdout == loud.stdout
+    assert "mpg123" not in quiet.stderr
+    assert "error: gone.wav: missing: no such file" in quiet.stderr
