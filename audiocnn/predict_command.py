@@ -48,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
 @contextmanager
 def _decoders_unheard() -> Iterator[None]:
     """Keeps from the terminal what C libraries write there by themselves; what we print goes through."""
-    if sys.stderr is None or sys.stderr is not sys.__stderr__ or os.environ.get("AUDIOCNN_DEBUG") == "1":
+    if sys.stderr is not sys.__stderr__ or os.environ.get("AUDIOCNN_DEBUG") == "1":
         yield
         return
-    with os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1) as ours:
+    with os.fdopen(os.dup(2), "w", errors="backslashreplace", buffering=1) as ours:
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         try:
