@@ -23,8 +23,9 @@ import psutil
 
 from tests.project import Project, make_project
 
-LONG = {"epochs": 60, "early_stopping_patience": 60}  # long enough to be killed in
+EPOCHS = 12
 HANGS_AFTER = 300.0  # seconds, for a run that takes a few tens even on a busy machine
+DELAY = 3.0  # seconds; about what dvc, or `import torch`, takes to start
 DIES_WITHIN = 10.0  # seconds from a kill to the end of the last process
 
 Kill = Callable[[Project, "Repro"], bool]
@@ -48,6 +49,11 @@ class Repro:
     @property
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+    def wait_for_lines(self, count: int) -> None:
+        """Returns once it has printed so many lines, or has ended."""
+        while self.is_running() and self.output.count("\n") < count:
+            time.sleep(0.05)
 
     def is_running(self) -> bool:
         return self.process.poll() is None
@@ -150,16 +156,18 @@ def metrics(project: Project) -> list[str]:
     return sorted(path.name for path in (project.path / "metrics").iterdir())
 
 
-def disturbed_run(project: Project, seconds: float, kills: int) -> Outcome:
+def disturbed_run(project: Project, lines: int, kills: int) -> Outcome:
     """Starts `dvc repro` and kills at a random instant, `kills` times over; then lets it end.
 
-    seconds: what a run takes undisturbed. Every other time the next one starts while the last one's processes die.
+    lines: what it prints at most before the instant, which is up to DELAY later. In lines, because time says little of
+    how far a run is on a busy machine. Every other time the next one starts while the last one's processes die.
     """
     outcome = Outcome()
     try:
         for _ in range(kills):
             repro = Repro(project)
-            time.sleep(random.uniform(0, seconds))
+            repro.wait_for_lines(random.randrange(lines))
+            time.sleep(random.uniform(0, DELAY))
             name, kill = random.choice(list(KILLS.items()))
             if repro.is_running() and kill(project, repro):
                 outcome.kills.append(name)
@@ -171,6 +179,9 @@ def disturbed_run(project: Project, seconds: float, kills: int) -> Outcome:
     except (subprocess.TimeoutExpired, AssertionError) as error:
         outcome.hung = isinstance(error, subprocess.TimeoutExpired)
         outcome.lost = str(error)
+    finally:
+        for process in processes_of(project):  # what hangs, or what Ctrl-C to us does not reach
+            process.kill()
     return outcome
 
 
@@ -193,18 +204,15 @@ def main() -> int:
 def kill_runs(folder: Path, runs: int, kills: int) -> list[Outcome]:
     """Disturbed runs from the same start, compared with an undisturbed one; prints a line each."""
     start = make_project(folder / "start")
-    start.set_params(train=LONG)
+    start.set_params(train={"epochs": EPOCHS, "early_stopping_patience": EPOCHS})
     start.set_runtime(jobs=2)
     start.dvc("repro", "prepare")
     undisturbed = start.copy(folder / "undisturbed")
-    began = time.monotonic()
-    undisturbed.dvc("repro")
-    seconds = time.monotonic() - began
-    print(f"undisturbed: {seconds:.1f} s", flush=True)
+    lines = undisturbed.dvc("repro").count("\n") // 2  # a run that resumes prints fewer
     outcomes = []
     for number in range(runs):
         project = start.copy(folder / f"run_{number}")
-        outcome = disturbed_run(project, seconds, kills)
+        outcome = disturbed_run(project, lines, kills)
         if not outcome.lost and results(project) != results(undisturbed):
             outcome.lost = "other bytes than the undisturbed run"
         print(f"run {number}: {', '.join(outcome.kills) or 'no kill'}: {outcome.lost or 'the same bytes'}", flush=True)

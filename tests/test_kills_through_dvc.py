@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.parallel_kill import LONG, Kill, Repro, kill_dvc, kill_group, kill_runs, kill_worker, results, still_alive
+from tests.parallel_kill import Kill, Repro, kill_dvc, kill_group, kill_runs, kill_worker, results, still_alive
 from tests.project import Project, epochs_trained, make_project, stages_run
 
 pytestmark = pytest.mark.slow
 
+LONG = {"epochs": 60, "early_stopping_patience": 60}  # long enough to be killed in several times
 # When it is killed, by what it prints, and how. A killed worker comes late: the others train their folds to the end.
 REPRO_KILLS: list[tuple[str, Kill]] = [
     ("Running stage 'prepare'", kill_dvc(signal.SIGKILL)),
