@@ -36,7 +36,7 @@ def confusion_png(results: Sequence[FoldResult]) -> bytes:
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
-            "the confusion matrix needs matplotlib: install it with \"pip install 'audiocnn[report]'\"."
+            "the confusion matrix needs matplotlib: install it with \"pip install -c constraints.txt -e '.[report]'\"."
         ) from None
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # signs in class names that the font lacks are drawn as boxes

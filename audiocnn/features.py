@@ -43,7 +43,8 @@ def require_audio() -> None:
     """Raises UserError where the libraries that decode and transform sound are not installed."""
     missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
-        raise UserError(f"sound files need {', '.join(missing)}: install them with \"pip install 'audiocnn[audio]'\".")
+        command = "pip install -c constraints.txt -e '.[audio]'"
+        raise UserError(f'sound files need {", ".join(missing)}: install them with "{command}".')
 
 
 def library_versions() -> dict[str, str]:

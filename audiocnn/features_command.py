@@ -71,4 +71,5 @@ def _say_what_was_read(dataset: AudioFolder, layout: Layout) -> None:
 def _say_what_was_made(clips: Sequence[Clip], classes: Sequence[str], recipe: Recipe, where: str | Path) -> None:
     folds = len({clip.fold for clip in clips})
     print(f"{where}: features {(len(clips), *recipe.shape, 1)}, {len(classes)} classes in {folds} folds")
-    print(f"to train on them, in params.yaml: data.source: {where}, folds: {list(range(folds))}")
+    listed = ",".join(map(str, range(folds)))
+    print(f"to train on them: dvc exp run -S data.source={where} -S 'folds=[{listed}]'")

@@ -85,7 +85,10 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
             time.sleep(_POLL)
         for worker in workers:
             bars.say(worker.new_lines())
-    stop.check()
+    if stop.received is not None:
+        for path in paths:
+            path.unlink()
+        stop.check()
     for worker, path in zip(workers, paths, strict=True):
         if worker.exit_code != 0:
             unexplained = f"a training process ended with code {worker.exit_code}: its last words are in {path}."
@@ -138,7 +141,7 @@ class _Worker:
         *lines, self._rest = (self._rest + self._log.read()).split("\n")
         for line in lines:
             self.error = line.removeprefix("error: ") if line.startswith("error: ") else self.error
-        return [line for line in lines if not line.startswith("error: ")]
+        return [line for line in lines if not line.startswith(("error: ", "stopped by "))]  # ours to say, once
 
 
 def record_error(folder: Path, session: str, message: str) -> None:

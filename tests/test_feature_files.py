@@ -99,7 +99,7 @@ def test_a_folder_becomes_a_dataset_that_is_a_data_source(tmp_path: Path) -> Non
 def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> None:
     returncode, _, err = run(tmp_path, tmp_path / "out", code="import sys; sys.modules['soxr'] = None")
     assert (returncode, err.count("\n")) == (1, 1)
-    assert "sound files need soxr: install them with \"pip install 'audiocnn[audio]'\"" in err
+    assert "sound files need soxr: install them with \"pip install -c constraints.txt -e '.[audio]'\"" in err
     assert not (tmp_path / "out").exists()
 
 
