@@ -128,7 +128,8 @@ def _in_processes(
             if len(waiting) >= 4 * jobs:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
-            waiting.add(pool.submit(_extract_clip, row, files[row], recipe, raw))
+            with _ctrl_c_held_back():
+                waiting.add(pool.submit(_extract_clip, row, files[row], recipe, raw))
         yield from (future.result() for future in as_completed(waiting))
 
 
@@ -144,6 +145,16 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Ctrl-C waits until the block ends. Processes started in here never see it: they would die in their imports."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 @contextmanager

@@ -266,7 +266,7 @@ def test_push_uploads_everything_with_a_card_in_one_commit_and_can_be_tried_agai
         clip.write_bytes(bytes(status.st_size))
         os.utime(clip, ns=(status.st_atime_ns, status.st_mtime_ns))
     returncode, out, _ = run(*push, code=SHORTER)
-    assert (returncode, "data.source: hf://datasets/owner/chirps" in out) == (0, True)
+    assert (returncode, "data.source=hf://datasets/owner/chirps" in out) == (0, True)
     repository = hub.datasets["owner/chirps"]
     assert repository.commits == [sorted({*OUTS, "README.md"})]
     for name in OUTS:
