@@ -226,7 +226,7 @@ def test_ctrl_c_stops_at_once_without_a_traceback(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # a runner may ignore it
     )
     progress = tmp_path / "out/.features.partial/progress.jsonl"
     while not progress.exists() or progress.read_text().count("\n") < 30:
