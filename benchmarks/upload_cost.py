@@ -3,7 +3,7 @@
     python -m benchmarks.upload_cost data/prepared --rounds 5
 
 Trains two folds side by side, once for each state of a stand-in for the Hub on loopback, in alternating runs, and
-prints the median seconds from the first epoch's line to the last fold's end (the drain after it is not counted), and the
+prints the median seconds from the first epoch's line to the last fold's end (without the drain after it), and the
 ratio to uploads off. The uploading process takes 0.7 s of processor time, so short trainings show that and little else.
 """
 
