@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiocnn.fold_results import FoldResult
+from audiocnn.intervals import accuracy_interval, held_out_ratio
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -142,15 +143,25 @@ def class_rows(results: Sequence[FoldResult]) -> list[Row]:
 
 
 def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
-    """summary.json: mean and std over the folds, each at its best epoch; at most ten numbers."""
+    """summary.json: mean and std over the folds, each at its best epoch, and the accuracies' 95 % intervals."""
     rows = [fold_row(result) for result in results]
+    ratio = held_out_ratio((result.fold for result in results), results[0].validation)
     numbers: dict[str, Any] = {
-        name: dict(zip(("mean", "std"), map(_rounded, mean_std(float(row[name]) for row in rows)), strict=True))
+        name: _numbers([float(row[name]) for row in rows], ratio if name.endswith("acc") else None)
         for name in ("val_acc", "val_loss", "test_acc", "test_loss")
         if name in rows[0]
     }
     numbers["macro_f1"] = _rounded(mean_std(float(row["macro_f1"]) for row in rows)[0])
     return {"dataset": dataset_words(results[0]), "protocol": protocol_words(results[0]), "folds": len(rows)} | numbers
+
+
+def _numbers(values: Sequence[float], ratio: float | None) -> dict[str, float]:
+    """Mean and std, and with a ratio the 95 % interval, which fewer than two folds have not."""
+    mean, std = mean_std(values)
+    numbers = {"mean": mean, "std": std}
+    if ratio is not None and (ci95 := accuracy_interval(values, ratio)):
+        numbers |= {"ci95_low": ci95[0], "ci95_high": ci95[1]}
+    return {name: _rounded(number) for name, number in numbers.items()}
 
 
 def dataset_words(result: FoldResult) -> str:
