@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ PARAMS = "params.yaml"
 METRICS = "metrics"
 _ROW_KEYS = ("class", "fold", "epoch", "row")  # the columns that say what a row of a CSV is about
 _METRIC = re.compile(r"-?[0-9]+\.[0-9]+")
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")
 
 Files = dict[str, bytes]
 
@@ -26,6 +28,14 @@ class Difference(NamedTuple):
     place: str
     old: float
     new: float
+
+
+class Stage(NamedTuple):
+    """A stage of a dvc.lock: the digests of its deps and outs by path, and its params out of params.yaml."""
+
+    deps: dict[str, str | None]
+    outs: dict[str, str | None]
+    params: dict[str, Any]
 
 
 def comparison(root: Path) -> str:
@@ -44,9 +54,9 @@ def comparison(root: Path) -> str:
 
 def committed_files(root: Path) -> Files:
     """What git HEAD has of params.yaml, dvc.lock and metrics/, by path; nothing without git or a commit."""
-    listing = _git(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", PARAMS, LOCK, f"{METRICS}/")
+    listing = git(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", PARAMS, LOCK, f"{METRICS}/")
     names = (listing or b"").decode().split("\0")[:-1]
-    contents = {name: _git(root, "show", f"HEAD:./{name}") for name in names}
+    contents = {name: git(root, "show", f"HEAD:./{name}") for name in names}
     return {name: content for name, content in contents.items() if content is not None and _counts(name)}
 
 
@@ -70,7 +80,7 @@ def largest_difference(old: Files, new: Files) -> Difference | None:
 
 def changed_inputs(old: bytes, new: bytes) -> list[str]:
     """The params, code files and dataset whose value or digest differs between two dvc.lock files."""
-    before, after = _inputs(old), _inputs(new)
+    before, after = lock_inputs(old), lock_inputs(new)
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
@@ -95,43 +105,105 @@ def _why(here: Files, committed: Files, new_params: bool) -> str:
     )
 
 
-def _inputs(lock: bytes) -> dict[str, Any]:
+def lock_inputs(lock: bytes) -> dict[str, Any]:
     """Params, code files and data/raw of a dvc.lock, by name. Raises nothing: what is no lock has no inputs."""
-    try:
-        stages = yaml.safe_load(lock)["stages"].values()
-    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
-        return {}
     found: dict[str, Any] = {}
-    for stage in stages:
-        found |= {dep["path"]: dep.get("md5") for dep in stage.get("deps", ()) if dep["path"].endswith(".py")}
-        found |= {out["path"]: out.get("md5") for out in stage.get("outs", ()) if out["path"] == "data/raw"}
-        found |= _flat(stage.get("params", {}).get(PARAMS, {}))
+    for stage in _stages(lock).values():
+        found |= {path: digest for path, digest in stage.deps.items() if path.endswith(".py")}
+        found |= {path: digest for path, digest in stage.outs.items() if path == "data/raw"}
+        found |= _flat(stage.params)
     return found
+
+
+def prepared_digests(lock: bytes) -> set[str]:
+    """The digests of the data/prepared that a dvc.lock's folds were trained on: one, unless only some were redone."""
+    digests = {stage.deps.get("data/prepared") for stage in _stages(lock).values()}
+    return {digest for digest in digests if digest is not None}
+
+
+def lock_stages(lock: Any) -> dict[str, Stage]:
+    """The stages in a dvc.lock's value, less the folds that aggregate did not read: DVC keeps what is not listed now.
+
+    Raises nothing: what is no lock has no stages.
+    """
+    try:
+        stages = {str(name): _stage(value) for name, value in lock["stages"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
+    folds = stages["aggregate"].params.get("folds") if "aggregate" in stages else None
+    return {name: stage for name, stage in stages.items() if not _left_behind(name, folds)}
+
+
+def _stages(lock: bytes) -> dict[str, Stage]:
+    try:
+        return lock_stages(yaml.safe_load(lock))
+    except yaml.YAMLError:
+        return {}
+
+
+def _stage(value: dict[str, Any]) -> Stage:
+    deps, outs = ({str(entry["path"]): entry.get("md5") for entry in value.get(key, ())} for key in ("deps", "outs"))
+    return Stage(deps, outs, dict(value.get("params", {}).get(PARAMS, {})))
+
+
+def yaml_values(content: bytes) -> dict[str, Any]:
+    """A YAML file's values by dotted name; none where it is no YAML."""
+    try:
+        return _flat(yaml.safe_load(content) or {})
+    except yaml.YAMLError:
+        return {}
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    """A CSV's rows. Raises ValueError where there is none, or one has too many or too few cells."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:  # a cell of more than 131,072 characters, for example
+        raise ValueError from error
+    if not rows or any(None in row or None in row.values() for row in rows):
+        raise ValueError
+    return rows
+
+
+def _left_behind(stage: str, folds: Any) -> bool:
+    name, _, fold = stage.partition("@")
+    return name == "train_fold" and isinstance(folds, list) and fold not in map(str, folds)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with dotted names; lists count as values."""
     if not isinstance(value, dict):
-        return {prefix: value}
+        return {prefix: _number(value)}
     flat: dict[str, Any] = {}
     for name, inner in value.items():
         flat |= _flat(inner, f"{prefix}.{name}" if prefix else str(name))
     return flat
 
 
+def _number(value: Any) -> Any:
+    """A number that DVC writes as YAML 1.2 has it and PyYAML, with YAML 1.1, reads as text: 1e-05."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
 def _entries(files: Files) -> Iterator[tuple[str, float]]:
-    """Every metric in metrics/: its place in words, and its value. Counts and names are none: they have no point."""
+    """Every metric in metrics/: its place in words, and its value. A damaged file has none."""
     for name, content in files.items():
-        if name.endswith(".json"):
-            for key, value in _flat(json.loads(content)).items():
-                if isinstance(value, float):
-                    yield f"{name}, {key}", value
-        elif name.endswith(".csv"):
-            for row in csv.DictReader(io.StringIO(content.decode())):
-                place = " ".join(f"{key} {row[key]}" for key in _ROW_KEYS if key in row)
-                for column, cell in row.items():
-                    if column not in _ROW_KEYS and isinstance(cell, str) and _METRIC.fullmatch(cell):
-                        yield f"{name}, {place}, {column}", float(cell)
+        with suppress(ValueError):
+            read = {".json": _json_metrics, ".csv": _csv_metrics}.get(Path(name).suffix)
+            yield from ((f"{name}, {place}", value) for place, value in (read(content.decode()) if read else ()))
+
+
+def _json_metrics(text: str) -> Iterator[tuple[str, float]]:
+    yield from ((key, value) for key, value in _flat(json.loads(text)).items() if isinstance(value, float))
+
+
+def _csv_metrics(text: str) -> Iterator[tuple[str, float]]:
+    """The cells with a decimal point: counts and names have none."""
+    for row in csv_rows(text):
+        place = " ".join(f"{key} {row[key]}" for key in _ROW_KEYS if key in row)
+        for column, cell in row.items():
+            if column not in _ROW_KEYS and _METRIC.fullmatch(cell):
+                yield f"{place}, {column}", float(cell)
 
 
 def _counts(name: str) -> bool:
@@ -139,9 +211,9 @@ def _counts(name: str) -> bool:
     return not Path(name).name.startswith(".")
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
+def git(root: Path, *arguments: str) -> bytes | None:
     """What a git command prints, or None where it fails or there is no git."""
     try:
         return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):  # ValueError: a zero byte in a name
         return None

@@ -1,7 +1,5 @@
 """`audiocnn results`: the table of results, from the files in metrics/ alone, and how it compares with git HEAD."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from audiocnn.committed import comparison
+from audiocnn.committed import comparison, csv_rows
 from audiocnn.errors import UserError
 from audiocnn.evaluation import CALIBRATION_BINS, expected_calibration_error, mean_std
+from audiocnn.intervals import accuracy_interval, held_out_ratio
+from audiocnn.tables import aligned
 
 METRICS = Path("metrics")
 _WHOLE = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are no metrics
 _RECALL = ("recall_mean", "recall_std")
+Table = Sequence[dict[str, str]]
 
 
 def print_results(root: Path = Path()) -> None:
@@ -25,23 +26,43 @@ def print_results(root: Path = Path()) -> None:
 
 
 def print_table(metrics: Path = METRICS) -> None:
-    """Prints the folds, their mean and std, and each class's recall."""
-    summary, folds, classes, predictions = (
-        _read(metrics / name) for name in ("summary.json", "folds.csv", "classes.csv", "predictions.csv")
-    )
-    print(f"\n{_title(summary)}\n")
-    print(_aligned([list(folds[0]), *map(_fold_cells, folds), *_mean_and_std(folds)]))
-    print(f"\n{summary['protocol']}; std is over folds")
+    """Prints the folds, their mean and std, and each class's recall. Raises UserError."""
+    names = ("summary.json", "folds.csv", "classes.csv", "predictions.csv")
+    summary, *tables = (read_metrics(metrics / name) for name in names)
+    try:
+        text = _text(summary, *tables)
+    except (KeyError, ValueError):
+        raise damaged(metrics) from None
+    print(text)
+
+
+def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Table) -> str:
     error = _calibration_error(predictions)
-    print(f"expected calibration error {error:.4f} (all held-out clips, {CALIBRATION_BINS} bins)\n")
-    print(_aligned([["class", "clips", "recall", "std"], *map(_class_cells, classes)]))
+    return "\n".join(
+        [
+            f"\n{_title(summary)}\n",
+            aligned([list(folds[0]), *map(_fold_cells, folds), *_mean_and_std(folds)]),
+            f"\n{summary['protocol']}; std is over folds",
+            *(_interval(name, folds) for name in ("val_acc", "test_acc") if name in folds[0]),
+            f"expected calibration error {error:.4f} (all held-out clips, {CALIBRATION_BINS} bins)\n",
+            aligned([["class", "clips", "recall", "std"], *map(_class_cells, classes)]),
+        ]
+    )
 
 
-def _read(path: Path) -> Any:
-    """A JSON file's value, or a CSV file's rows as dictionaries of text."""
+def damaged(metrics: Path) -> UserError:
+    """The error where files in metrics/ can be read, but what they hold cannot be."""
+    return UserError(
+        f"the files in {metrics} are damaged or not of one run: restore them with 'git checkout metrics', or run "
+        "'dvc repro'."
+    )
+
+
+def read_metrics(path: Path) -> Any:
+    """The value of metrics/summary.json, or the rows of a CSV beside it as dictionaries of text. Raises UserError."""
     try:
         text = path.read_text(encoding="utf-8")
-        return _summary(text) if path.suffix == ".json" else _rows(text)
+        return _summary(text) if path.suffix == ".json" else csv_rows(text)
     except FileNotFoundError:
         raise UserError(f"{path} is not here: run 'dvc repro', or restore it with 'git checkout metrics'.") from None
     except ValueError:
@@ -52,14 +73,9 @@ def _summary(text: str) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict) or not {"dataset", "folds", "protocol"} <= value.keys():
         raise ValueError
-    return value
-
-
-def _rows(text: str) -> list[dict[str, str]]:
-    rows = list(csv.DictReader(io.StringIO(text)))
-    if not rows or any(None in row or None in row.values() for row in rows):  # too many cells, or too few
+    if not isinstance(value["dataset"], str):
         raise ValueError
-    return rows
+    return value
 
 
 def _title(summary: dict[str, Any]) -> str:
@@ -71,30 +87,27 @@ def _fold_cells(row: dict[str, str]) -> list[str]:
     return [cell if name in _WHOLE else f"{float(cell):.4f}" for name, cell in row.items()]
 
 
-def _mean_and_std(folds: Sequence[dict[str, str]]) -> list[list[str]]:
+def _mean_and_std(folds: Table) -> list[list[str]]:
     names = [name for name in folds[0] if name not in _WHOLE]
     means, stds = zip(*(mean_std(float(row[name]) for row in folds) for name in names), strict=True)
     blank = [""] * (len(_WHOLE) - 1)
     return [["mean", *blank, *(f"{mean:.4f}" for mean in means)], ["std", *blank, *(f"{std:.4f}" for std in stds)]]
 
 
+def _interval(name: str, folds: Table) -> str:
+    validation = "previous_fold" if "test_acc" in folds[0] else "held_out"
+    ratio = held_out_ratio((int(row["fold"]) for row in folds), validation)
+    found = accuracy_interval([float(row[name]) for row in folds], ratio)
+    if found is None:
+        return f"{name} has no interval: that takes two folds or more"
+    return f"{name}'s 95 % interval: {found[0]:.4f} to {found[1]:.4f}, corrected for the clips that folds share"
+
+
 def _class_cells(row: dict[str, str]) -> list[str]:
     return [row["class"], row["clips"], *(f"{float(cell):.4f}" if (cell := row[name]) else "-" for name in _RECALL)]
 
 
-def _calibration_error(predictions: Sequence[dict[str, str]]) -> float:
+def _calibration_error(predictions: Table) -> float:
     confidence = np.array([float(row["confidence"]) for row in predictions])
     correct = np.array([row["actual"] == row["predicted"] for row in predictions])
     return expected_calibration_error(confidence, correct)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as text, each column as wide as its widest cell: words to the left in the first, all else to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

@@ -104,6 +104,27 @@ def test_a_damaged_file_is_named(project: Path, name: str, content: str) -> None
         print_results(project)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("folds.csv", "\n0,", "\nx,"), ("classes.csv", "recall_std", "other"), ("predictions.csv", ",0.", ",x0.")],
+)
+def test_a_damaged_cell_is_one_sentence(
+    project: Path, name: str, old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(project / "metrics" / name, old, new)
+    with pytest.raises(UserError, match="damaged or not of one run: restore them"):
+        print_results(project)
+    assert capsys.readouterr().out == ""
+
+
+def test_committed_results_that_are_damaged_have_no_metrics_to_compare(project: Path) -> None:
+    good = (project / "metrics/summary.json").read_bytes()
+    (project / "metrics/summary.json").write_text("<<<<<<< HEAD")
+    git(project, "commit", "-qam", "damaged")
+    (project / "metrics/summary.json").write_bytes(good)
+    assert "other bytes in metrics/summary.json" in comparison(project)
+
+
 def test_nothing_committed_is_no_error(uncommitted: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert "no results to compare with" in comparison(uncommitted)
     assert "no results to compare with" in comparison(tmp_path_factory.mktemp("no-git"))
