@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 repro: .venv/installed
 	dvc repro
 	audiocnn results
+	audiocnn report
 
 test: .venv/installed-dev lint
 	pytest -q
@@ -22,7 +23,7 @@ lint: .venv/installed-dev
 # The stamps make a second call install nothing, and a changed requirement install again.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[report]"
 	touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt

@@ -23,6 +23,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"audiocnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_results(commands)
+    _add_compare(commands)
+    _add_report(commands)
     _add_train(commands)
     _add_features(commands)
     _add_predict(commands)
@@ -40,6 +42,31 @@ def _results(options: argparse.Namespace) -> None:
     from audiocnn.results import print_results
 
     print_results()
+
+
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("report", help="write report/index.html: curves, confusions, mistakes, in one file")
+    parser.set_defaults(command=_report)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from audiocnn.report import report_command
+
+    report_command()
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("compare", help="two runs fold by fold: is one better, or is that the folds' spread?")
+    parser.add_argument("old", metavar="REV", help="git revision or DVC experiment")
+    parser.add_argument("new", nargs="?", metavar="REV", help="what to compare with it (default: the working tree)")
+    parser.add_argument("--md", action="store_true", help="as Markdown, for a pull request")
+    parser.set_defaults(command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from audiocnn.compare import compare
+
+    compare(options)
 
 
 def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -45,7 +45,7 @@ def _mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -
 
     M. Slaney, Auditory Toolbox, 1998.
     """
-    corners = _hertz(np.linspace(_mels(fmin), _mels(fmax), n_mels + 2))[:, np.newaxis]
+    corners = _hertz(np.linspace(hertz_to_mels(fmin), hertz_to_mels(fmax), n_mels + 2))[:, np.newaxis]
     left, peak, right = corners[:-2], corners[1:-1], corners[2:]
     bins = np.fft.rfftfreq(n_fft, 1 / rate)
     triangles = np.minimum((bins - left) / (peak - left), (right - bins) / (right - peak))
@@ -55,8 +55,8 @@ def _mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -
     return filters
 
 
-# Slaney's mel scale: 3 mels for 200 Hz up to 1000 Hz (15 mels), from there 27 for each factor of 6.4.
-def _mels(hertz: float) -> float:
+def hertz_to_mels(hertz: float) -> float:
+    """Slaney's mel scale: 3 mels for 200 Hz up to 1000 Hz (15 mels), from there 27 for each factor of 6.4."""
     return hertz * 3 / 200 if hertz < 1000 else float(15 + 27 * np.log(hertz / 1000) / np.log(6.4))
 
 
