@@ -17,9 +17,8 @@ from audiocnn.params import Params
 from audiocnn.results import print_table
 from audiocnn.runtime import Runtime
 from audiocnn.settings import Settings, read_yaml, validate
+from tests.doc_blocks import DOCUMENTS, ROOT, blocks
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 IN_GIT = ("audiocnn/", "stages/", "tests/", "benchmarks/", "docs/", ".github/", ".ci/", ".dvc/")
 OUTS = ("data/", "models/", "results/", "metrics/")
 EXAMPLES = {"data/staging", "data/my_sounds"}  # places that no stage's outs name
@@ -27,7 +26,7 @@ CHECKPOINTS = {STATE_FILE, BEST_FILE, "epoch_E.pt", "epoch_E.safetensors"}
 KEY = re.compile(r"(data|model|train|checkpoints|wandb|hub)\.([a-z_0-9]+)")
 ABSOLUTE = re.compile(r"(?<![\w.}])/(home|root|work|tmp|mnt|Users|private)\b")
 
-each_document = pytest.mark.parametrize("document", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def code_spans(text: str) -> list[str]:
@@ -35,10 +34,9 @@ def code_spans(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
-def commands(text: str) -> list[str]:
-    """The lines that a reader types: those that start with $ in fenced blocks."""
-    blocks = re.findall(r"^```console\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"^\$ (.+)$", "".join(blocks), flags=re.MULTILINE)
+def commands(document: Path) -> list[str]:
+    """The lines that a reader types."""
+    return [command.text for block in blocks(document) for command in block.commands]
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
@@ -101,7 +99,7 @@ def declared_outs() -> set[str]:
 @each_document
 def test_the_audiocnn_commands_that_it_names_exist(document: Path) -> None:
     text, known = document.read_text(), subcommands()
-    for command in commands(text):
+    for command in commands(document):
         words = shlex.split(command, comments=True)
         if words[0] == "audiocnn":
             cli._parser().parse_args(words[1:])  # exits with 2 on what it does not know
@@ -117,14 +115,14 @@ def test_the_audiocnn_commands_that_it_names_exist(document: Path) -> None:
 def test_the_options_that_it_names_are_some_commands(document: Path) -> None:
     known = {option for parser in subcommands().values() for option in parser._option_string_actions}
     ours = {span for span in code_spans(document.read_text()) if re.fullmatch(r"--[a-z-]+", span)}
-    assert ours - {"--force", "--rounds"} <= known
+    assert ours - {"--force", "--pull", "--rounds", "--run-cache"} <= known
 
 
 @each_document
 def test_the_make_targets_and_modules_that_it_names_exist(document: Path) -> None:
     text = document.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    said = [*code_spans(text), *commands(text)]
+    said = [*code_spans(text), *commands(document)]
     assert {line.split()[1] for line in said if re.match(r"make [a-z-]+", line)} <= targets
     for line in said:
         if match := re.match(r"python -m ((tests|benchmarks|stages|audiocnn)[.\w]*)", line):
@@ -141,7 +139,7 @@ def test_the_settings_that_it_names_exist(document: Path) -> None:
 
 @each_document
 def test_the_settings_on_its_command_lines_are_valid(document: Path) -> None:
-    for command in commands(document.read_text()):
+    for command in commands(document):
         for setting in re.findall(r"-S '?([^\s']+)", command):
             name, value = setting.rsplit("=", 1)
             kind, defaults = (Runtime, {}) if name.startswith("runtime.yaml:") else (Params, {"folds": [0]})
