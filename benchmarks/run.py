@@ -7,6 +7,7 @@ These are measurements: nothing passes or fails.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pickle
@@ -75,7 +76,8 @@ def datasets(folder: Path) -> list[tuple[str, Path]]:
     ]
     present = [(name, source, folds) for name, source, folds in sources if source.exists()]
     for name, source, folds in present:
-        prepare(source, folder / f"prepared_{name}", range(folds))
+        with contextlib.redirect_stdout(sys.stderr):  # its tables are not this one
+            prepare(source, folder / f"prepared_{name}", range(folds))
     return [(name, folder / f"prepared_{name}") for name, _, _ in present]
 
 

@@ -4,7 +4,8 @@
 
 Trains two folds side by side, once for each state of a stand-in for the Hub on loopback, in alternating runs, and
 prints the median seconds from the first epoch's line to the last fold's end (without the drain after it), and the
-ratio to uploads off. The uploading process takes 0.7 s of processor time, so short trainings show that and little else.
+median ratio to uploads off in the same round. The uploading process takes 0.7 s of processor time, so short trainings
+show that and little else.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from tqdm import tqdm
 
 from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault
 
@@ -38,13 +41,22 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     options = parser.parse_args()
     times: dict[str, list[float]] = {name: [] for name in FAULTS}
+    bar = tqdm(total=options.rounds * len(FAULTS), unit="training", disable=None, leave=False)
     for _ in range(options.rounds):
         for name, faults in FAULTS.items():
             times[name].append(training_seconds(options.prepared.resolve(), options.epochs, faults))
-    off = statistics.median(times["off"])
+            bar.update()
+        print_table(times)
+    bar.close()
+
+
+def print_table(times: dict[str, list[float]]) -> None:
+    """Medians so far; the ratio is the median of the rounds' own, since the machine's speed drifts between rounds."""
+    print(f"after {len(times['off'])} rounds")
     for name, seconds in times.items():
-        median = statistics.median(seconds)
-        print(f"| {name} | {median:.2f} | {median / off:.3f} | {min(seconds):.2f} to {max(seconds):.2f} |")
+        ratios = [own / off for own, off in zip(seconds, times["off"], strict=True)]
+        spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+        print(f"| {name} | {statistics.median(seconds):.1f} | {statistics.median(ratios):.3f} | {spread} |", flush=True)
 
 
 def training_seconds(prepared: Path, epochs: int, faults: list[Fault] | None) -> float:

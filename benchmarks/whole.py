@@ -3,7 +3,7 @@
     python -m benchmarks.whole ../shared/data/esc10 --epochs 2 --runs 3
 
 Both train every fold for the same number of epochs on the same arrays; `dvc repro` starts from prepared data, and its
-time includes DVC, the checkpoints, the metrics and the plots' tables. Prints medians and the ratio.
+time includes DVC, the checkpoints, the metrics and the plots' tables. Prints medians, their ratio, each pair's ratio.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import yaml
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = """
@@ -44,15 +45,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clone = prepared_clone(Path(folder) / "clone", options)
-        plain, ours = [], []
-        for _ in range(options.runs):
+        plain: list[float] = []
+        ours: list[float] = []
+        for _ in tqdm(range(options.runs), desc=options.source.name, disable=None, leave=False):
             plain.append(seconds([sys.executable, "-c", PLAIN, f"{clone}/data/prepared", str(options.epochs)], ROOT))
             for name in ("checkpoints", "models", "results", ".dvc/cache/runs"):
                 shutil.rmtree(clone / name, ignore_errors=True)
             ours.append(seconds(["dvc", "repro"], clone))
             (clone / "dvc.lock").write_text((clone / "prepared.lock").read_text())
+            print(f"{plain[-1]:.0f} s and {ours[-1]:.0f} s", file=sys.stderr)
     a, b = statistics.median(plain), statistics.median(ours)
-    print(f"| {options.source.name} | {options.folds} | {options.epochs} | {a:.0f} | {b:.0f} | {a / b:.2f} |")
+    pairs = ", ".join(f"{p / o:.2f}" for p, o in zip(plain, ours, strict=True))
+    print(f"| {options.source.name} | {options.folds} | {options.epochs} | {a:.0f} | {b:.0f} | {a / b:.2f} | {pairs} |")
 
 
 def prepared_clone(clone: Path, options: argparse.Namespace) -> Path:

@@ -12,8 +12,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 COMMIT = "c0ffee" + "0" * 34
 GOOD_TOKEN = "hf_good_token_for_tests"
@@ -108,6 +111,17 @@ class FakeHub:
         with self.lock:
             self.requests.append((method, path))
             return next((fault for fault in self.faults if fault.takes(method, path)), None)
+
+
+def use_in_this_process(hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the client library, which reads its environment once, talk to this Hub; we wait for it briefly."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("audiocnn.hub_client.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("audiocnn.hub_client.PATIENCE", 0.2)
 
 
 class _Server(ThreadingHTTPServer):

@@ -21,9 +21,9 @@ from tests.tiny import (
     stage,
     started,
     train_until,
-    wait_until,
     write_prepared,
 )
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 EPOCHS = 40

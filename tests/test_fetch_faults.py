@@ -8,8 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from audiocnn.errors import UserError
 from audiocnn.params import PICKLES, DataParams
 from audiocnn.source import SourceRecord, fetch
 from tests.fake_hub import COMMIT, GOOD_TOKEN, FakeHub, Fault, Repository
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 ESC10 = ROOT.parent / "shared/data/esc10"
@@ -48,24 +48,18 @@ def _fetch(data: DataParams, folder: Path) -> SourceRecord:
 
 
 @pytest.fixture(scope="module")
-def _server() -> Iterator[FakeHub]:
-    with FakeHub() as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def client(_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExecutor]:
+def client(hub_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessPoolExecutor]:
     spawn = multiprocessing.get_context("spawn")
-    where = (_server.url, str(tmp_path_factory.mktemp("home")))
+    where = (hub_server.url, str(tmp_path_factory.mktemp("home")))
     with ProcessPoolExecutor(1, mp_context=spawn, initializer=_shorten, initargs=where) as pool:
         yield pool
 
 
 @pytest.fixture
-def hub(_server: FakeHub) -> FakeHub:
-    _server.reset()
-    _server.datasets[NAME] = Repository(files=dict(FILES))
-    return _server
+def hub(hub_server: FakeHub) -> FakeHub:
+    hub_server.reset()
+    hub_server.datasets[NAME] = Repository(files=dict(FILES))
+    return hub_server
 
 
 class Fetching:
@@ -255,7 +249,7 @@ def test_a_killed_download_keeps_its_completed_files(hub: FakeHub, fetching: Fet
     hub.faults.append(Fault("stall", "features.pkl", "GET", times=1))
     stage = _stage(hub, fetching, {})
     staged = fetching.folder / "data/staging" / COMMIT
-    _wait(lambda: hub.faults[0].times == 0 and (staged / "recipe.json").exists())
+    wait_until(lambda: hub.faults[0].times == 0 and (staged / "recipe.json").exists())
     stage.send_signal(signal.SIGKILL)
     stage.wait()
     hub.requests.clear()
@@ -272,10 +266,3 @@ def _stage(
     ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(fetching.folder / "home"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "stages.fetch"]
     return subprocess.Popen(command, cwd=fetching.folder, env={**os.environ, **ours, **more}, stderr=stderr, text=True)
-
-
-def _wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

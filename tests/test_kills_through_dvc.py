@@ -12,7 +12,7 @@ from tests.project import Project, epochs_trained, make_project, stages_run
 
 pytestmark = pytest.mark.slow
 
-LONG = {"epochs": 60, "early_stopping_patience": 60}  # long enough to be killed in several times
+LONG = {"epochs": 30, "early_stopping_patience": 30}  # long enough to be killed in several times
 # When it is killed, by what it prints, and how. A killed worker comes late: the others train their folds to the end.
 REPRO_KILLS: list[tuple[str, Kill]] = [
     ("Running stage 'prepare'", kill_dvc(signal.SIGKILL)),
@@ -87,6 +87,6 @@ def test_a_killed_experiment_resumes(
 
 
 def test_random_kills_lose_nothing(tmp_path: Path) -> None:
-    """Two rounds of `python -m tests.parallel_kill`."""
+    """One round of `python -m tests.parallel_kill`."""
     random.seed()
-    assert [outcome.lost for outcome in kill_runs(tmp_path, runs=2, kills=2)] == ["", ""]
+    assert [outcome.lost for outcome in kill_runs(tmp_path, runs=1, kills=3)] == [""]

@@ -29,9 +29,9 @@ from tests.tiny import (
     stage,
     started,
     train_until,
-    wait_until,
     write_prepared,
 )
+from tests.waiting import wait_until
 
 HOLD = """
 import sys, time

@@ -2,7 +2,6 @@
 
 import json
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from audiocnn.errors import UserError
 from audiocnn.model import AudioCNN
 from audiocnn.pretrained import PretrainedAudioCNN
 from audiocnn.weights import METADATA_ENTRY
-from tests.fake_hub import FakeHub, Fault, Repository
+from tests.fake_hub import FakeHub, Fault, Repository, use_in_this_process
 from tests.fold_fabric import CLASSES
 from tests.weights_fabric import (
     FRAMES,
@@ -195,25 +194,13 @@ def test_a_place_that_is_not_there_gets_a_sentence(tmp_path: Path, source: str) 
         AudioCNN.from_pretrained(f"{tmp_path}/{source}" if "." in source else source)
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeHub]:
-    with FakeHub() as hub:
-        yield hub
-
-
 @pytest.fixture
-def hub(_server: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
-    _server.reset()
+def hub(hub_server: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
+    hub_server.reset()
     monkeypatch.setenv("HF_TOKEN", "")
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", _server.url)
-    template = f"{_server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("audiocnn.hub_client.FIRST_WAIT", 0.01)
-    monkeypatch.setattr("audiocnn.hub_client.PATIENCE", 0.2)
+    use_in_this_process(hub_server, tmp_path / "cache", monkeypatch)
     monkeypatch.chdir(tmp_path)
-    return _server
+    return hub_server
 
 
 @pytest.mark.parametrize("source", ["owner/net", "hf://owner/net", "hf://owner/net@main"])

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from audiocnn.cli import main
 from audiocnn.confusion_picture import confusion_counts, confusion_png
 from audiocnn.fold_results import read_fold_results
 from audiocnn.model import AudioCNN
-from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault, Repository
+from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
 from tests.fold_fabric import CLASSES, fold_result, write_fold_results
 from tests.weights_fabric import make_weights, without_header, write_finished_run, write_weights
 
@@ -262,24 +261,12 @@ def test_a_name_that_is_no_repository_is_refused(run: Path, capsys: pytest.Captu
     assert "expected OWNER/NAME" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeHub]:
-    with FakeHub() as hub:
-        yield hub
-
-
 @pytest.fixture
-def hub(_server: FakeHub, run: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    _server.reset()
+def hub(hub_server: FakeHub, run: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    hub_server.reset()
     monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", _server.url)
-    template = f"{_server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(run / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("audiocnn.hub_client.FIRST_WAIT", 0.01)
-    monkeypatch.setattr("audiocnn.hub_client.PATIENCE", 0.2)
-    return _server
+    use_in_this_process(hub_server, run / "cache", monkeypatch)
+    return hub_server
 
 
 def test_everything_goes_in_one_commit_and_loads_from_there(

@@ -9,7 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.tiny import children, environment, epochs_done, make_project, stage, started, wait_until
+from tests.tiny import children, environment, epochs_done, make_project, stage, started
+from tests.waiting import wait_until
 
 POLITE = """
 import sys, time

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from audiocnn.checkpoint import TrainingState
 from audiocnn.hub import UploadJob, is_dead, must_stay, remember_dead, uploads, waiting
 from audiocnn.runtime import HubSettings
 from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault, Repository
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = "owner/weights"
@@ -27,21 +27,15 @@ hub.DRAIN, uploader.LOOK, uploader.COMMIT_EVERY = 3.0, 0.05, 0.0
 """
 
 
-@pytest.fixture(scope="module")
-def _server() -> Iterator[FakeHub]:
-    with FakeHub() as hub:
-        yield hub
-
-
 @pytest.fixture
-def hub(_server: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
-    _server.reset()
-    monkeypatch.setenv("HF_ENDPOINT", _server.url)
+def hub(hub_server: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeHub:
+    hub_server.reset()
+    monkeypatch.setenv("HF_ENDPOINT", hub_server.url)
     monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
-    return _server
+    return hub_server
 
 
 class Fold:
@@ -120,13 +114,6 @@ except UserError as error:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
 def test_an_ordinary_run_uploads_every_epoch_and_the_best_models(
     hub: FakeHub, folds: list[Fold], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,9 +132,9 @@ def test_an_ordinary_run_uploads_every_epoch_and_the_best_models(
 def test_epochs_are_uploaded_while_training_goes_on(hub: FakeHub, folds: list[Fold]) -> None:
     process = _start(folds)
     folds[0].train(epochs=2)
-    _wait(lambda: REPOSITORY in hub.models and hub.models[REPOSITORY].files == _expected(folds))
+    wait_until(lambda: REPOSITORY in hub.models and hub.models[REPOSITORY].files == _expected(folds))
     folds[1].train(epochs=1)
-    _wait(lambda: hub.models[REPOSITORY].files == _expected(folds))
+    wait_until(lambda: hub.models[REPOSITORY].files == _expected(folds))
     assert _end(process) == f"hub: weights go to {REPOSITORY}\n"
 
 
@@ -212,7 +199,7 @@ def test_commits_are_a_minute_apart_over_all_processes_until_training_ends(hub: 
     (root / "hub.json").write_text(json.dumps({"commits": [time.time() - 5]}))
     folds[0].train(epochs=1)
     process = _start(folds, "uploader.COMMIT_EVERY = 60.0")
-    _wait(lambda: REPOSITORY in hub.models)
+    wait_until(lambda: REPOSITORY in hub.models)
     time.sleep(0.3)
     assert hub.models[REPOSITORY].commits == []
     _end(process)
@@ -305,7 +292,7 @@ def test_the_process_ends_whatever_an_upload_hangs_on(hub: FakeHub, folds: list[
     )
     folds[0].train(epochs=0)
     process = _start(folds, "hub.DRAIN = 1.0")
-    _wait(lambda: any(method == "PUT" for method, _ in hub.requests))
+    wait_until(lambda: any(method == "PUT" for method, _ in hub.requests))
     _end(process, timeout=10)
     assert is_dead(_root(folds))
 
@@ -318,7 +305,7 @@ def test_leaving_training_is_bounded_even_where_the_process_is_stuck(
     hub.faults.append(Fault("hang"))
     with uploads(HUB, _root(folds), _folders(folds)):
         folds[0].train(epochs=1)
-        _wait(lambda: bool(hub.requests))
+        wait_until(lambda: bool(hub.requests))
     assert f"not in {REPOSITORY} yet: 1;" in capfd.readouterr().out
 
 
@@ -327,7 +314,7 @@ def test_after_a_kill_upload_finishes_and_then_has_nothing_to_do(hub: FakeHub, f
     for fold in folds:
         fold.train(epochs=4).finish()
     process = _start(folds)
-    _wait(lambda: hub.faults[0].times == 0)
+    wait_until(lambda: hub.faults[0].times == 0)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert hub.models[REPOSITORY].files == {}
@@ -375,4 +362,4 @@ def test_a_killed_run_of_ours_lets_the_last_pass_be_made(hub: FakeHub, folds: li
         f" {{0: Path({str(folds[0].folder)!r})}}): os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
-    _wait(lambda: REPOSITORY in hub.models and hub.models[REPOSITORY].files == _expected(folds))
+    wait_until(lambda: REPOSITORY in hub.models and hub.models[REPOSITORY].files == _expected(folds))

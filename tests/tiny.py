@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -190,14 +189,6 @@ def children(pid: int) -> list[psutil.Process]:
     """All processes that a process started, and those that they started."""
     found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     return found
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
-    """Waits for a condition; seconds are far more than it needs, since other work may share the machine."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def epochs_done(root: Path, fold: int = 0) -> int:
