@@ -1,11 +1,12 @@
 """How the results here differ from those committed in git HEAD: dvc.lock and metrics/, by byte and by number."""
 
 import csv
+import hashlib
 import io
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,8 +81,22 @@ def largest_difference(old: Files, new: Files) -> Difference | None:
 
 def changed_inputs(old: bytes, new: bytes) -> list[str]:
     """The params, code files and dataset whose value or digest differs between two dvc.lock files."""
-    before, after = lock_inputs(old), lock_inputs(new)
-    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return differing(lock_inputs(old), lock_inputs(new))
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The names whose value differs between two mappings, in order; a missing one counts as None."""
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def validation_of(columns: Container[str]) -> str:
+    """train.validation of the run whose folds.csv has these columns: only `previous_fold` has a test_acc."""
+    return "previous_fold" if "test_acc" in columns else "held_out"
+
+
+def md5(content: bytes) -> str:
+    """A file's digest as dvc.lock has it."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _what_differs(here: Files, committed: Files) -> str:
@@ -91,8 +106,7 @@ def _what_differs(here: Files, committed: Files) -> str:
             "not identical to the committed results; the largest difference is in "
             f"{largest.place}: {largest.old:.6f} committed, {largest.new:.6f} here"
         )
-    different = sorted(name for name in here.keys() | committed.keys() if here.get(name) != committed.get(name))
-    return f"the same metrics as committed, but other bytes in {', '.join(different)}"
+    return f"the same metrics as committed, but other bytes in {', '.join(differing(committed, here))}"
 
 
 def _why(here: Files, committed: Files, new_params: bool) -> str:

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from audiocnn.committed import differing
 from audiocnn.intervals import accuracy_interval, held_out_ratio
-from audiocnn.paired import Paired, metrics_of, obstacles, pair, validation_of
+from audiocnn.paired import Paired, metrics_of, obstacles, pair
 from audiocnn.revisions import Run, read_run
 from audiocnn.tables import aligned, displayed, literal, markdown
 
@@ -92,7 +93,7 @@ def _means(old: Run, new: Run) -> list[list[str]]:
     for run in (old, new):
         metric = metrics_of(run)[0]
         values = [fold[metric] for fold in run.folds.values()]
-        ci95 = accuracy_interval(values, held_out_ratio(run.folds, validation_of(run)))
+        ci95 = accuracy_interval(values, held_out_ratio(run.folds, run.validation))
         bounds = f"{ci95[0]:.4f} to {ci95[1]:.4f}" if ci95 else "-"
         rows.append([run.name, metric, f"{np.mean(values):.4f}", bounds, str(len(values))])
     return rows
@@ -107,7 +108,7 @@ def _input_notes(old: Run, new: Run) -> list[str]:
     ]
     if missing := [run.name for run in (old, new) if not run.inputs]:
         return [*notes, f"No dvc.lock in {' and '.join(missing)} tells which params, code and data the results are of."]
-    names = sorted(name for name in {**old.inputs, **new.inputs} if old.inputs.get(name) != new.inputs.get(name))
+    names = differing(old.inputs, new.inputs)
     code = [name for name in names if name.endswith(".py")]
     params = [_param(name, old, new) for name in names if name not in code and not name.startswith("data/")]
     return [

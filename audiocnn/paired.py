@@ -26,18 +26,13 @@ def pair(metric: str, old: Run, new: Run) -> Paired:
     before, after = ([run.folds[fold][metric] for fold in folds] for run in (old, new))
     # The files have six decimals: rounding takes away what the subtraction adds, and equal differences are equal.
     differences = [round(b - a, 6) for a, b in zip(before, after, strict=True)]
-    ratio = held_out_ratio(old.folds.keys() | new.folds.keys(), validation_of(old))
+    ratio = held_out_ratio(old.folds.keys() | new.folds.keys(), old.validation)
     return Paired(metric, folds, before, after, differences, interval(differences, ratio))
-
-
-def validation_of(run: Run) -> str:
-    """train.validation: only `previous_fold` has a test_acc."""
-    return "previous_fold" if "test_acc" in next(iter(run.folds.values())) else "held_out"
 
 
 def metrics_of(run: Run) -> tuple[str, str]:
     """The accuracy and the loss to compare: of the tested fold where it was read once, after training."""
-    return ("test_acc", "test_loss") if validation_of(run) == "previous_fold" else ("val_acc", "val_loss")
+    return ("test_acc", "test_loss") if run.validation == "previous_fold" else ("val_acc", "val_loss")
 
 
 def obstacles(old: Run, new: Run) -> list[str]:
@@ -47,6 +42,6 @@ def obstacles(old: Run, new: Run) -> list[str]:
         found.append("the classes differ")
     elif old.data and new.data and old.data != new.data:
         found.append("the data differ (data/prepared in dvc.lock)")
-    if validation_of(old) != validation_of(new):
-        found.append(f"train.validation is {validation_of(old)} in {old.name} and {validation_of(new)} in {new.name}")
+    if old.validation != new.validation:
+        found.append(f"train.validation is {old.validation} in {old.name} and {new.validation} in {new.name}")
     return found

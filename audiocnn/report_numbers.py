@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from audiocnn.committed import validation_of
 from audiocnn.evaluation import CURVES, MEAN, Floats, Labels, expected_calibration_error
 from audiocnn.results import METRICS, damaged, read_metrics
 
@@ -49,7 +50,7 @@ class Run:
     @property
     def tested(self) -> bool:
         """Whether the held-out clips were read once, after training, rather than picked the best epoch."""
-        return "test_acc" in self.folds[0].scores
+        return validation_of(self.folds[0].scores) == "previous_fold"
 
     @property
     def counts(self) -> Labels:

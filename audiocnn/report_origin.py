@@ -1,6 +1,5 @@
 """Where the report's numbers come from: params, dataset, commit and versions, and whether they belong together."""
 
-import hashlib
 import platform
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from audiocnn import __version__
-from audiocnn.committed import LOCK, METRICS, PARAMS, Stage, comparison, git, lock_stages
+from audiocnn.committed import LOCK, METRICS, PARAMS, Stage, comparison, git, lock_stages, md5
 from audiocnn.errors import UserError
 from audiocnn.fold_results import FOLD_RESULTS, FoldResult, mixture, read_fold_result
 from audiocnn.params import Params, read_params
@@ -115,18 +114,18 @@ def commit(root: Path) -> str:
 
 def _other_than_locked(root: Path, lock: Lock) -> list[str]:
     """The files in metrics/ whose bytes are not those that dvc.lock records."""
-    recorded = {path: md5 for path, md5 in lock["aggregate"].outs.items() if path.startswith(f"{METRICS}/")}
-    return sorted(path for path, md5 in recorded.items() if _md5(root / path) != md5)
+    recorded = {path: digest for path, digest in lock["aggregate"].outs.items() if path.startswith(f"{METRICS}/")}
+    return sorted(path for path, digest in recorded.items() if _digest(root / path) != digest)
 
 
 def _other_code(root: Path, lock: Lock) -> list[str]:
     """The code files whose bytes are not those that dvc.lock's stages ran with."""
-    deps = {path: md5 for stage in lock.values() for path, md5 in stage.deps.items() if path.endswith(".py")}
-    return sorted(path for path, md5 in deps.items() if _md5(root / path) != md5)
+    deps = {path: digest for stage in lock.values() for path, digest in stage.deps.items() if path.endswith(".py")}
+    return sorted(path for path, digest in deps.items() if _digest(root / path) != digest)
 
 
-def _md5(path: Path) -> str | None:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.is_file() else None
+def _digest(path: Path) -> str | None:
+    return md5(path.read_bytes()) if path.is_file() else None
 
 
 def _trainers(root: Path, run: Run) -> str:

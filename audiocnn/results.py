@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from audiocnn.committed import comparison, csv_rows
+from audiocnn.committed import comparison, csv_rows, validation_of
 from audiocnn.errors import UserError
 from audiocnn.evaluation import CALIBRATION_BINS, expected_calibration_error, mean_std
 from audiocnn.intervals import accuracy_interval, held_out_ratio
@@ -95,8 +95,7 @@ def _mean_and_std(folds: Table) -> list[list[str]]:
 
 
 def _interval(name: str, folds: Table) -> str:
-    validation = "previous_fold" if "test_acc" in folds[0] else "held_out"
-    ratio = held_out_ratio((int(row["fold"]) for row in folds), validation)
+    ratio = held_out_ratio((int(row["fold"]) for row in folds), validation_of(folds[0]))
     found = accuracy_interval([float(row[name]) for row in folds], ratio)
     if found is None:
         return f"{name} has no interval: that takes two folds or more"

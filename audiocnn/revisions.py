@@ -1,12 +1,23 @@
 """A run's results, and what they were made with, out of git: a revision, a DVC experiment, or the working tree."""
 
-import hashlib
 import math
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audiocnn.committed import LOCK, METRICS, PARAMS, csv_rows, git, lock_inputs, prepared_digests, yaml_values
+from audiocnn.committed import (
+    LOCK,
+    METRICS,
+    PARAMS,
+    csv_rows,
+    differing,
+    git,
+    lock_inputs,
+    md5,
+    prepared_digests,
+    validation_of,
+    yaml_values,
+)
 from audiocnn.errors import UserError
 
 WORKSPACE = "workspace"  # DVC's word for the working tree
@@ -30,6 +41,11 @@ class Run(NamedTuple):
     inputs: dict[str, Any]
     data: set[str]
     stale: list[str]
+
+    @property
+    def validation(self) -> str:
+        """train.validation."""
+        return validation_of(next(iter(self.folds.values())))
 
 
 def read_run(root: Path, revision: str | None) -> Run:
@@ -114,5 +130,5 @@ def _stale(root: Path, commit: str | None, inputs: dict[str, Any]) -> list[str]:
     present = yaml_values(_read(root, commit, PARAMS) or b"")
     for name in filter(lambda name: name.endswith(".py"), made_with):
         content = _read(root, commit, name)
-        present[name] = content and hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return sorted(name for name in made_with.keys() | present.keys() if made_with.get(name) != present.get(name))
+        present[name] = content if content is None else md5(content)
+    return differing(made_with, present)
