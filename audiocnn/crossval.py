@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from audiocnn import checkpoint
 from audiocnn.errors import UserError
 from audiocnn.files import write_atomically
 from audiocnn.hub import uploads
-from audiocnn.key import fold_key
+from audiocnn.key import code_digests, fold_key
 from audiocnn.locking import fold_lock, holder_of, is_locked
 from audiocnn.params import PARAMS_FILE, ModelParams, Params, TrainParams
 from audiocnn.prepared import Meta, read_meta, verify_arrays
@@ -30,7 +30,7 @@ _TRAINED_BY = "trained_by"  # the dvc run that had a fold trained last
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides the folds' results, and where their checkpoints are."""
+    """Everything that decides the folds' results, as it was when the plan was made, and where their checkpoints are."""
 
     prepared: Path
     root: Path
@@ -38,9 +38,10 @@ class Plan:
     model: ModelParams
     train: TrainParams
     device: str
+    code: Mapping[str, str]  # code_digests
 
     def key(self, fold: int) -> str:
-        return fold_key(fold, self.model, self.train, self.meta, self.device)
+        return fold_key(fold, self.model, self.train, self.meta, self.device, self.code)
 
     def folder(self, fold: int) -> Path:
         return checkpoint.fold_folder(self.root, fold, self.key(fold))
@@ -60,7 +61,9 @@ def make_plan(params: Params, runtime: Runtime, prepared: Path, root: Path | Non
             f"params.yaml: folds lists {max(params.folds)}, but the data in {prepared} has {count} folds: "
             f"set folds: {list(range(count))}."
         )
-    return Plan(prepared, root or checkpoint_root(), meta, params.model, params.train, device_type(runtime))
+    return Plan(
+        prepared, root or checkpoint_root(), meta, params.model, params.train, device_type(runtime), code_digests()
+    )
 
 
 def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSignal) -> None:

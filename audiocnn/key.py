@@ -1,6 +1,7 @@
 """KEY: what a fold's result depends on, as one digest. No torch here: a stage with nothing to train is quick."""
 
 import hashlib
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,10 @@ def torch_version() -> str:
 
 
 def code_digests() -> dict[str, str]:
-    """sha256 of each code file that dvc.yaml lists as a dependency of train_fold, by path in the project."""
+    """sha256 of each code file that dvc.yaml lists as a dependency of train_fold, by path in the project.
+
+    Raises UserError outside a clone of the project.
+    """
     dvc_file = PROJECT / "dvc.yaml"
     if not dvc_file.exists():
         raise UserError(
@@ -35,11 +39,14 @@ def code_digests() -> dict[str, str]:
     return {path: sha256_of_file(PROJECT / path) for path in deps if path.endswith(".py")}
 
 
-def fold_key(fold: int, model: ModelParams, train: TrainParams, meta: Meta, device: str) -> str:
+def fold_key(
+    fold: int, model: ModelParams, train: TrainParams, meta: Meta, device: str, code: Mapping[str, str]
+) -> str:
     """The KEY of fold index `fold`, 64 hex digits.
 
     Over the effective model and train params, everything meta.json says of the data (the arrays' digests among it), the
-    fold, the code, torch's version and the device type. Work under one KEY is never continued under another.
+    fold, the code (code_digests), torch's version and the device type. Work under one KEY is never continued under
+    another.
     """
     return digest(
         {
@@ -47,7 +54,7 @@ def fold_key(fold: int, model: ModelParams, train: TrainParams, meta: Meta, devi
             "train": train.model_dump(mode="json"),
             "data": meta.model_dump(mode="json"),
             "fold": fold,
-            "code": code_digests(),
+            "code": dict(code),
             "torch": torch_version(),
             "device": device,
         }

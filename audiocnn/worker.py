@@ -13,7 +13,7 @@ from audiocnn.allocator import keep_large_blocks
 from audiocnn.console import FoldProgress, write_progress
 from audiocnn.errors import Stopped, UserError, run_command, sentence_of
 from audiocnn.hub import must_stay
-from audiocnn.key import fold_key
+from audiocnn.key import code_digests, fold_key
 from audiocnn.locking import fold_lock
 from audiocnn.prepared import read_meta
 from audiocnn.runtime import WandbSettings, read_runtime
@@ -54,9 +54,9 @@ def take_fold(job: WorkerJob, fold: int, patience: float, stop: StopSignal) -> N
 
 def check_keys(job: WorkerJob) -> None:
     """Raises UserError where the code or data is no longer what the KEYs were made of."""
-    meta = read_meta(Path(job.prepared))
+    meta, code = read_meta(Path(job.prepared)), code_digests()
     for fold, key in job.keys.items():
-        if fold_key(fold, job.model, job.train, meta, job.device) != key:
+        if fold_key(fold, job.model, job.train, meta, job.device, code) != key:
             raise UserError("the code or the data changed while folds trained: run the same command again.")
 
 

@@ -119,21 +119,21 @@ def test_other_data_model_code_fold_or_device_is_another_key_and_going_back_is_t
     monkeypatch.setattr(key, "PROJECT", tmp_path)
     plan = make_plan(tmp_path / "data/prepared", tmp_path)
     meta = plan.meta.model_copy(update={"digests": {**plan.meta.digests, "features": "0" * 64}})
-    now = key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu")
+    now = key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu", key.code_digests())
     others = [
-        key.fold_key(1, MODEL, TRAIN, plan.meta, "cpu"),
-        key.fold_key(0, MODEL.model_copy(update={"hidden_units": 9}), TRAIN, plan.meta, "cpu"),
-        key.fold_key(0, MODEL, TRAIN, meta, "cpu"),
-        key.fold_key(0, MODEL, TRAIN, plan.meta, "cuda"),
+        key.fold_key(1, MODEL, TRAIN, plan.meta, "cpu", key.code_digests()),
+        key.fold_key(0, MODEL.model_copy(update={"hidden_units": 9}), TRAIN, plan.meta, "cpu", key.code_digests()),
+        key.fold_key(0, MODEL, TRAIN, meta, "cpu", key.code_digests()),
+        key.fold_key(0, MODEL, TRAIN, plan.meta, "cuda", key.code_digests()),
     ]
     code = tmp_path / "audiocnn/training.py"
     source = code.read_text()
     code.write_text(source + "# more\n")
-    others.append(key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu"))
+    others.append(key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu", key.code_digests()))
     assert len({now, *others}) == 6
     code.write_text(source)
     (tmp_path / "audiocnn/console.py").write_text("")  # decides no result
-    assert key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu") == now
+    assert key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu", key.code_digests()) == now
 
 
 @pytest.mark.slow

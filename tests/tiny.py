@@ -17,7 +17,7 @@ import yaml
 from audiocnn import checkpoint
 from audiocnn.crossval import Plan
 from audiocnn.files import sha256_of_file, write_json
-from audiocnn.key import digest
+from audiocnn.key import code_digests, digest
 from audiocnn.params import ModelParams, TrainParams
 from audiocnn.prepared import ARRAYS, META, Meta, read_meta
 from audiocnn.run import FoldJob, Progress
@@ -67,7 +67,7 @@ def make_job(
 
 def make_plan(prepared: Path, root: Path, train: TrainParams = TRAIN) -> Plan:
     """The plan of all folds."""
-    return Plan(prepared, root, read_meta(prepared), MODEL, train, "cpu")
+    return Plan(prepared, root, read_meta(prepared), MODEL, train, "cpu", code_digests())
 
 
 class InterruptedRunError(Exception):
