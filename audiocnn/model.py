@@ -13,41 +13,52 @@ if TYPE_CHECKING:
 
 _POOLS = ((2, 2), (2, 2), (2, 4))  # (mels, frames) of each encoder block
 _BN_MOMENTUM = 0.1  # BatchNorm2d's default: the share of a new batch in the running statistics
-_STEPS = 1 << 16  # a keep decision compares 16 random bits, so a dropout share is met within 2**-17
+_STEPS = 1 << 16  # a dropout decision compares 16 random bits, so a dropout share is met within 2**-17
+_FAR_BELOW_ZERO = -1e30  # what ReLU makes zero whatever is added to it; bfloat16 can hold it, too
 
 
-class Dropout(nn.Module):
-    """Inverted dropout, as `nn.Dropout`, with a mask that is cheap on a CPU.
+class DroppingReLU(nn.Module):
+    """ReLU and then inverted dropout, but for its scale, with a mask that is cheap on a CPU.
 
-    PyTorch's own CPU dropout draws a float for each element, 14-20 % of a training step here. This one cuts 64 random
-    bits into four decisions. Random bits come from the device's default generator.
+    Dropping after ReLU is the same as adding a large negative number before it, and ReLU's own gradient then is the
+    dropout's too. PyTorch's CPU dropout draws a float for each element, 14-20 % of a training step here. This one cuts
+    64 random bits into four decisions. Random bits come from the device's default generator.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        self.dropped = round(share * _STEPS)  # of _STEPS equally likely draws
+        self.dropped = min(round(share * _STEPS), _STEPS - 1)  # of _STEPS equally likely draws
+
+    @property
+    def scale(self) -> float:
+        """What keeps the mean: 1 / (1 - share) in training, 1 in evaluation. The caller's weights take it in."""
+        return _STEPS / (_STEPS - self.dropped) if self.training else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: any shape, float. The same shape and memory layout, unchanged in evaluation."""
+        """x: any shape, float, dense or in oneDNN's layout. The same shape and layout."""
         if not self.training or self.dropped == 0:
-            return x
-        return x * self._mask(x)
+            return functional.relu(x)
+        return functional.relu(x + self._mask(x), inplace=True)
 
     def _mask(self, x: Tensor) -> Tensor:
+        """0 where x is kept, and far below zero where it is dropped."""
         words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
         draws = words.random_(-(1 << 63), None).view(torch.int16)[: x.numel()]  # uniform over -32768..32767
+        mask = torch.empty(x.numel(), dtype=x.dtype, device=x.device)
+        torch.lt(draws, self.dropped - _STEPS // 2, out=mask)  # 0 or 1 in x's type, with no boolean tensor between
+        mask.mul_(_FAR_BELOW_ZERO)
+        if x.is_mkldnn:
+            return mask.view(x.shape).to_mkldnn()
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
-        draws = draws.as_strided(x.shape, x.stride()) if channels_last else draws.view_as(x)
-        mask = torch.empty_like(x)
-        torch.ge(draws, self.dropped - _STEPS // 2, out=mask)  # 0 or 1 in x's type, with no boolean tensor between
-        return mask.mul_(_STEPS / (_STEPS - self.dropped))
+        return mask.as_strided(x.shape, x.stride()) if channels_last else mask.view_as(x)
 
 
 class EncoderBlock(nn.Module):
     """Conv2d 3x3 same, BatchNorm2d, MaxPool2d, ReLU, dropout.
 
     (batch, in, mels, frames) to (batch, out, mels // pool[0], frames // pool[1]). Pooling before ReLU is the same
-    function as after it (max and ReLU commute) on a quarter of the data or less.
+    function as after it (max and ReLU commute) on a quarter of the data or less. So is dropout's scale as a factor of
+    the normalisation's weight and bias.
     """
 
     def __init__(self, in_channels: int, out_channels: int, pool: tuple[int, int], dropout: float) -> None:
@@ -55,31 +66,26 @@ class EncoderBlock(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding="same")
         self.bn = nn.BatchNorm2d(out_channels, momentum=_BN_MOMENTUM)
         self.pool = nn.MaxPool2d(pool)
-        self.dropout = Dropout(dropout)
+        self.relu = DroppingReLU(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, in, mels, frames), float."""
-        pooled: Tensor = self.pool(self.normalised(x))
-        pooled = pooled.to_dense() if pooled.is_mkldnn else pooled
-        dropped: Tensor = self.dropout(functional.relu(pooled, inplace=True))
-        return dropped
-
-    def normalised(self, x: Tensor) -> Tensor:
-        """The convolution's output, normalised over the batch: (batch, out, mels, frames)."""
-        output: Tensor = self.bn(self.conv(self.arranged(x)))
+        """x: (batch, in, mels, frames), float, dense or in oneDNN's layout, as the output is then."""
+        output: Tensor = self.relu(self.pool(self.normalised(x)))
         return output
 
-    def arranged(self, x: Tensor) -> Tensor:
-        """x in oneDNN's own layout where it trains quicker that way: float32 on a CPU.
-
-        Convolution, normalisation and pooling then all run in that layout, forward and backward, and nothing is turned
-        around between them. In evaluation it stays an ordinary tensor, which any exporter or compiler can follow.
-        """
-        if not (self.training and x.device.type == "cpu" and x.dtype == torch.float32):
-            return x
-        if torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            return x
-        return x.to_mkldnn()
+    def normalised(self, x: Tensor) -> Tensor:
+        """The convolution's output, normalised over the batch, times the scale: (batch, out, mels, frames)."""
+        bn, scale = self.bn, self.relu.scale
+        return functional.batch_norm(
+            self.conv(x),
+            bn.running_mean,
+            bn.running_var,
+            bn.weight * scale,
+            bn.bias * scale,
+            self.training,
+            _BN_MOMENTUM,
+            bn.eps,
+        )
 
 
 class FirstEncoderBlock(EncoderBlock):
@@ -98,10 +104,20 @@ class FirstEncoderBlock(EncoderBlock):
         if x.device.type != "cpu":
             return super().normalised(x)
         mean, variance = self._output_statistics(x)
-        scale = self.bn.weight * torch.rsqrt(variance + self.bn.eps)
-        bias = self.bn.bias - mean * scale
+        scale = self.bn.weight * self.relu.scale * torch.rsqrt(variance + self.bn.eps)
+        bias = self.bn.bias * self.relu.scale - mean * scale
         weight = self.conv.weight * scale.to(x.dtype).view(-1, 1, 1, 1)
-        return functional.conv2d(self.arranged(x), weight, bias.to(x.dtype), padding=1)
+        return functional.conv2d(self._arranged(x), weight, bias.to(x.dtype), padding=1)
+
+    def _arranged(self, x: Tensor) -> Tensor:
+        """x in oneDNN's own layout where it trains quicker that way: float32 on a CPU.
+
+        All encoder blocks then run in that layout, forward and backward, and nothing is turned around between their
+        steps. In evaluation x stays an ordinary tensor, which any exporter or compiler can follow.
+        """
+        if not self.training or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return x
+        return x.to_mkldnn() if torch.backends.mkldnn.is_available() else x  # type: ignore[no-untyped-call]
 
     def _output_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (without the bias, which normalisation cancels) and variance of the convolution: (out,), float64."""
@@ -166,17 +182,17 @@ class AudioCNN(nn.Module):
         for mel_pool, _ in _POOLS:
             bands //= mel_pool
         self.fc1 = nn.Linear(conv1d_channels * bands, hidden_units)
-        self.dropout = Dropout(head_dropout)
+        self.relu = DroppingReLU(head_dropout)
         self.fc2 = nn.Linear(hidden_units, num_classes)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """spectrograms: (batch, mels, frames), float, in dB. Returns logits: (batch, classes)."""
         x = spectrograms.unsqueeze(1).contiguous(memory_format=torch.channels_last)  # (batch, 1, mels, frames)
         x = self.encoder3(self.encoder2(self.encoder1(x)))  # (batch, 128, mels / 8, frames / 16)
-        x = x.mean(dim=3)  # (batch, 128, mels / 8)
+        x = (x.to_dense() if x.is_mkldnn else x).mean(dim=3)  # (batch, 128, mels / 8)
         x = functional.relu(self.conv1d(x))  # (batch, 64, mels / 8)
-        x = functional.relu(self.fc1(x.flatten(1)))  # (batch, 128)
-        logits: Tensor = self.fc2(self.dropout(x))
+        x = self.relu(self.fc1(x.flatten(1))) * self.relu.scale  # (batch, 128)
+        logits: Tensor = self.fc2(x)
         return logits
 
     @staticmethod

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from audiocnn.model import AudioCNN, Dropout
+from audiocnn.model import AudioCNN, DroppingReLU
 from benchmarks.plain import PlainAudioCNN
 
 MELS, FRAMES, CLASSES, BATCH = 40, 50, 6, 12
@@ -110,16 +110,19 @@ def test_parameter_names_are_those_of_the_published_weights() -> None:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
-def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
+def test_dropout_drops_its_share_and_its_scale_keeps_the_mean(share: float) -> None:
     torch.manual_seed(0)
-    layer, x = Dropout(share), torch.ones(64, 32, 64, 128)
+    layer, x = DroppingReLU(share), torch.ones(64, 32, 64, 128)
     kept = [int(layer(x).count_nonzero()) for _ in range(4)]  # of 67 million: the standard error is 6e-5 at most
     assert abs(1 - sum(kept) / (4 * x.numel()) - share) < 1e-4
-    assert layer(x).unique().tolist() == [0.0, pytest.approx(1 / (1 - share), rel=1e-4)]
+    assert layer(x).unique().tolist() == [0.0, 1.0]
+    assert layer.scale == pytest.approx(1 / (1 - share), rel=1e-4)
+    layer.eval()
+    assert layer.scale == 1
 
 
 def test_dropout_masks_differ_from_draw_to_draw_and_repeat_under_a_seed() -> None:
-    layer, x = Dropout(0.5), torch.ones(4, 3, 5, 7).contiguous(memory_format=torch.channels_last)
+    layer, x = DroppingReLU(0.5), torch.ones(4, 3, 5, 7).contiguous(memory_format=torch.channels_last)
     torch.manual_seed(1)
     first, second = layer(x), layer(x)
     torch.manual_seed(1)
@@ -127,7 +130,22 @@ def test_dropout_masks_differ_from_draw_to_draw_and_repeat_under_a_seed() -> Non
     assert not torch.equal(first, second)
     assert first.is_contiguous(memory_format=torch.channels_last)
     layer.eval()
-    assert layer(x) is x
+    assert torch.equal(layer(x), x)
+
+
+@pytest.mark.parametrize("arranged", [Tensor.contiguous, Tensor.to_mkldnn], ids=["dense", "onednn"])
+def test_relu_and_dropout_together_are_the_one_after_the_other(arranged: Callable[[Tensor], Tensor]) -> None:
+    layer = DroppingReLU(0.5)
+    torch.manual_seed(1)
+    kept = layer(torch.ones(4, 3, 5, 7))
+    x = torch.randn(4, 3, 5, 7, requires_grad=True)
+    torch.manual_seed(1)
+    dropped = layer(arranged(x))
+    dropped = dropped.to_dense() if dropped.is_mkldnn else dropped
+    assert torch.equal(dropped, x.relu() * kept)
+    dropped.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, (x > 0) * kept)
 
 
 def test_the_smallest_spectrogram_that_the_pools_allow_works() -> None:
