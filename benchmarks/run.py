@@ -37,9 +37,10 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine()}\n")
     print(
-        "| data | plain step, s | audiocnn step, s | ratio of medians | ratios of pairs | peak MB, plain / audiocnn |"
+        "| data | plain step, s | audiocnn step, s | ratio of medians | ratios of pairs "
+        "| start to first step, s, plain / audiocnn | peak MB, plain / audiocnn |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, prepared in datasets(Path(folder)):
             print(row(name, prepared, options.pairs, options.steps), flush=True)
@@ -89,9 +90,10 @@ def row(name: str, prepared: Path, pairs: int, steps: int) -> str:
         ours.append(measure("audiocnn", prepared, steps))
     ratios = [p["step"] / o["step"] for p, o in zip(plain, ours, strict=True)]
     p, o = (statistics.median(run["step"] for run in runs) for runs in (plain, ours))
+    first = " / ".join(f"{statistics.median(run['first'] for run in runs):.1f}" for runs in (plain, ours))
     memory = " / ".join(f"{statistics.median(run['peak_mb'] for run in runs):.0f}" for runs in (plain, ours))
     spread = ", ".join(f"{ratio:.2f}" for ratio in sorted(ratios))
-    return f"| {name} | {p:.3f} | {o:.3f} | {p / o:.2f} | {spread} | {memory} |"
+    return f"| {name} | {p:.3f} | {o:.3f} | {p / o:.2f} | {spread} | {first} | {memory} |"
 
 
 def measure(kind: str, prepared: Path, steps: int) -> dict[str, float]:

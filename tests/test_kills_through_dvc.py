@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.parallel_kill import Kill, Repro, kill_dvc, kill_group, kill_runs, kill_worker, results, still_alive
+from tests.parallel_kill import (
+    Kill,
+    Repro,
+    kill_dvc,
+    kill_group,
+    kill_runs,
+    kill_worker,
+    removed_broken_rwlock,
+    results,
+    still_alive,
+)
 from tests.project import Project, epochs_trained, make_project, stages_run
 
 pytestmark = pytest.mark.slow
@@ -69,6 +79,17 @@ def test_a_stage_whose_dvc_was_killed_before_it_looked_ends_at_once(start: Proje
     for stage in (("fetch",), ("prepare",), ("train_fold", "0")):
         orphan = Project(start.path, {"DVC_STAGE": stage[0]})  # dvc sets it, and no dvc is among our ancestors
         assert "run the same command again" in orphan.run("python", "-m", f"stages.{stage[0]}", *stage[1:], expect=143)
+
+
+def test_dvc_goes_on_once_the_lock_file_is_removed_that_it_was_killed_in_writing(
+    start: Project, tmp_path: Path
+) -> None:
+    project = start.copy(tmp_path / "clone")
+    project.dvc("repro", "fetch")
+    assert not removed_broken_rwlock(project)
+    (project.path / ".dvc/tmp/rwlock").write_text("")
+    assert removed_broken_rwlock(project)
+    project.dvc("repro", "fetch")
 
 
 @pytest.mark.parametrize("words", [("exp", "run"), ("exp", "run", "--temp")], ids=" ".join)
