@@ -12,7 +12,8 @@ import pytest
 
 from audiocnn import checkpoint, key
 from audiocnn.locking import fold_lock, holder_of, is_locked
-from audiocnn.params import TrainParams
+from audiocnn.params import ModelParams, TrainParams
+from audiocnn.prepared import Meta
 from audiocnn.run import FoldJob
 from audiocnn.training import train_fold
 from tests.tiny import (
@@ -119,21 +120,25 @@ def test_other_data_model_code_fold_or_device_is_another_key_and_going_back_is_t
     monkeypatch.setattr(key, "PROJECT", tmp_path)
     plan = make_plan(tmp_path / "data/prepared", tmp_path)
     meta = plan.meta.model_copy(update={"digests": {**plan.meta.digests, "features": "0" * 64}})
-    now = key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu", key.code_digests())
+
+    def key_of(fold: int = 0, model: ModelParams = MODEL, meta: Meta = plan.meta, device: str = "cpu") -> str:
+        return key.fold_key(fold, model, TRAIN, meta, device, key.code_digests())
+
+    now = key_of()
     others = [
-        key.fold_key(1, MODEL, TRAIN, plan.meta, "cpu", key.code_digests()),
-        key.fold_key(0, MODEL.model_copy(update={"hidden_units": 9}), TRAIN, plan.meta, "cpu", key.code_digests()),
-        key.fold_key(0, MODEL, TRAIN, meta, "cpu", key.code_digests()),
-        key.fold_key(0, MODEL, TRAIN, plan.meta, "cuda", key.code_digests()),
+        key_of(fold=1),
+        key_of(model=MODEL.model_copy(update={"hidden_units": 9})),
+        key_of(meta=meta),
+        key_of(device="cuda"),
     ]
     code = tmp_path / "audiocnn/training.py"
     source = code.read_text()
     code.write_text(source + "# more\n")
-    others.append(key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu", key.code_digests()))
+    others.append(key_of())
     assert len({now, *others}) == 6
     code.write_text(source)
     (tmp_path / "audiocnn/console.py").write_text("")  # decides no result
-    assert key.fold_key(0, MODEL, TRAIN, plan.meta, "cpu", key.code_digests()) == now
+    assert key_of() == now
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from audiocnn.model import AudioCNN, DroppingReLU
+from audiocnn.model import AudioCNN, DroppingReLU, EncoderBlock, FirstEncoderBlock
 from benchmarks.plain import PlainAudioCNN
 
 MELS, FRAMES, CLASSES, BATCH = 40, 50, 6, 12
@@ -146,6 +146,20 @@ def test_relu_and_dropout_together_are_the_one_after_the_other(arranged: Callabl
     dropped.sum().backward()
     assert x.grad is not None
     assert torch.equal(x.grad, (x > 0) * kept)
+
+
+@pytest.mark.parametrize("channels", [1, 16], ids=["first", "later"])
+def test_a_block_scales_what_dropout_keeps(channels: int) -> None:
+    def block(share: float) -> EncoderBlock:
+        torch.manual_seed(3)
+        pool = (2, 2)
+        return FirstEncoderBlock(32, pool, share) if channels == 1 else EncoderBlock(channels, 32, pool, share)
+
+    x = torch.randn(BATCH, channels, MELS, FRAMES, generator=torch.Generator().manual_seed(5))
+    whole, dropped = (y.to_dense() if y.is_mkldnn else y for y in (block(0.0)(x), block(0.2)(x)))
+    kept = dropped > 0
+    assert 0.75 < kept.sum() / (whole > 0).sum() < 0.85
+    torch.testing.assert_close(dropped[kept], whole[kept] / 0.8, rtol=1e-4, atol=1e-5)
 
 
 def test_the_smallest_spectrogram_that_the_pools_allow_works() -> None:
