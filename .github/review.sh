@@ -11,9 +11,9 @@ fail() {
 
 [ $# -ge 1 ] || fail "name the revision to compare with: .github/review.sh BASE [HEAD]."
 for revision in "$@"; do
-  git rev-parse --verify --quiet "$revision^{commit}" > /dev/null || fail "$revision is no revision in this clone."
+  git rev-parse --verify --quiet "$revision^{commit}" > /dev/null || fail "$revision is not a revision in this clone."
 done
-# What BASE got since the branch left it is no change of the branch.
+# What BASE got since the branch left it is not a change of the branch.
 base=$(git merge-base "$1" "${2:-HEAD}") || fail "$1 and ${2:-HEAD} have no common commit here: run 'git fetch --unshallow' first."
 revisions=("$(git rev-parse --short "$base")" ${2:+"$(git rev-parse --short "$2^{commit}")"})
 

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the one place where a command turns them into an exit code."""
+"""Errors that a user can fix, and the one place where a command turns them into an exit code."""
 
 import errno
 import os
@@ -16,14 +16,14 @@ _DISK_ERRORS = {
 
 
 class UserError(Exception):
-    """What a user can mend. Its text is one sentence: what, where, what was expected, what to do."""
+    """What a user can fix. Its text is one sentence: what, where, what was expected, what to do."""
 
 
-class Stopped(Exception):  # noqa: N818  # no error: somebody asked for it
+class Stopped(Exception):  # noqa: N818  # not an error: somebody asked for it
     """A signal asked this process to stop, and everything that matters is saved."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}: run the same command again to go on from here.")
+        super().__init__(f"stopped by {signal.Signals(signum).name}: run the same command again to resume.")
         self.exit_code = 128 + signum
 
 

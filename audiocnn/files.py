@@ -1,21 +1,27 @@
-"""Files that are whole or not there: atomic writes, canonical JSON, digests."""
+"""Files and folders that are whole or not there: atomic writes, canonical JSON, digests."""
 
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
-
-_CHUNK = 1 << 20  # bytes read at a time; large enough that sha256, not the loop, sets the pace
 
 
 def sha256_of_file(path: Path) -> str:
     """The sha256 of a file's bytes, as 64 hex digits."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: object) -> str:
+    """The sha256 of a JSON value's canonical text, as 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def md5(content: bytes) -> str:
+    """The digest by which DVC knows a file, 32 hex digits. It tells files apart; nothing trusts it."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -41,12 +47,36 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Makes renames inside a folder durable."""
+    """Makes what was renamed inside a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_folder(new: Path, path: Path, old: Path) -> None:
+    """Puts the folder `new` in the place of `path`: whatever happens, one of them is there whole.
+
+    The files of `new` and both renames are made durable. What stood at `path` goes to `old`, which the caller removes:
+    after a kill between the two renames, restore_folder brings it back. All three are on one file system.
+    """
+    for file in filter(Path.is_file, new.iterdir()):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    fsync_folder(new)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    fsync_folder(path.parent)
+
+
+def restore_folder(path: Path, old: Path) -> None:
+    """Finishes a replace_folder that was killed: the old folder comes back where there is no new one, or is removed."""
+    if old.exists() and not path.exists():
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def canonical_json(value: Any) -> str:

@@ -10,17 +10,18 @@ validation; commit_epoch is the median of 30, every second one with a new best m
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from audiocnn.allocator import keep_large_blocks
-from audiocnn.params import ModelParams, TrainParams
-from audiocnn.prepared import Meta
-from audiocnn.resume import commit_epoch
-from audiocnn.run import HISTORY, FoldJob, Run
+from audiocnn.config.model_params import ModelParams
+from audiocnn.config.train_params import TrainParams
+from audiocnn.data.prepared import Meta
+from audiocnn.training.resume import commit_epoch
+from audiocnn.training.state import HISTORY, FoldJob, FoldState
+from benchmarks.heap import keep_large_blocks
+from benchmarks.timing import timed
 
 MELS, FRAMES, CLASSES, BATCH, BATCHES = 128, 173, 10, 32, 246
 STEPS, WARM_UP, COMMITS = 10, 3, 30
@@ -28,15 +29,15 @@ STEPS, WARM_UP, COMMITS = 10, 3, 30
 
 def main() -> None:
     """Prints the two times and their ratio."""
-    torch.set_num_threads(1)
     keep_large_blocks()
+    torch.set_num_threads(1)
     classes = [str(label) for label in range(CLASSES)]
     meta = Meta(source="demo", classes=classes, clips=1, mels=MELS, frames=FRAMES, folds=[1, 2], digests={})
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
         job = FoldJob(0, "0" * 64, Path(folder), Path(folder), meta, ModelParams(), TrainParams())
-        run = Run(job)
-        step = statistics.median([train_step(run) for _ in range(WARM_UP + STEPS)][WARM_UP:])
-        commits = [commit(job, run, epoch) for epoch in range(COMMITS)]
+        state = FoldState(job)
+        step = statistics.median([train_step(state) for _ in range(WARM_UP + STEPS)][WARM_UP:])
+        commits = [commit(state, epoch) for epoch in range(COMMITS)]
         size = sum(path.stat().st_size for path in Path(folder).glob(f"*_{COMMITS - 1}.*"))
     cost, epoch = statistics.median(commits), BATCHES * step
     print(f"training step {step * 1e3:.0f} ms (n = {STEPS}), so {epoch:.0f} s for an epoch of {BATCHES}")
@@ -45,24 +46,24 @@ def main() -> None:
     print(f"share of an epoch: {cost / epoch:.3%}")
 
 
-def train_step(run: Run) -> float:
+def train_step(state: FoldState) -> float:
     """The seconds of a training step on random clips."""
     features, labels = torch.randn(BATCH, MELS, FRAMES), torch.randint(CLASSES, (BATCH,))
-    start = time.perf_counter()
-    loss = cross_entropy(run.model(features), labels)
-    run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    run.optimizer.step()
-    return time.perf_counter() - start
+
+    def step() -> None:
+        loss = cross_entropy(state.model(features), labels)
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step()
+
+    return timed(step)[0]
 
 
-def commit(job: FoldJob, run: Run, epoch: int) -> float:
+def commit(state: FoldState, epoch: int) -> float:
     """The seconds that committing an epoch takes. Every second epoch is a new best."""
     accuracy = epoch / 100 if epoch % 2 == 0 else 0.0
-    run.progress.record(dict.fromkeys(HISTORY, 1.0) | {"val_accuracy": accuracy})
-    start = time.perf_counter()
-    commit_epoch(job, run)
-    return time.perf_counter() - start
+    state.progress.record(dict.fromkeys(HISTORY, 1.0) | {"val_accuracy": accuracy})
+    return timed(lambda: commit_epoch(state))[0]
 
 
 if __name__ == "__main__":

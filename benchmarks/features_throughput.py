@@ -1,17 +1,17 @@
 """`audiocnn features` against a plain librosa loop in one process, from start to written file, in alternating runs.
 
-    python benchmarks/features_throughput.py ../shared/audio/esc10 --runs 5
+    python -m benchmarks.features_throughput ../shared/audio/esc10 --runs 5
 
 prints the median seconds of both (400 clips of ESC-10 where the argument is that folder) and the ratio of medians.
 """
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from benchmarks.timing import seconds
 
 PLAIN = """
 import pickle, sys
@@ -42,13 +42,6 @@ def main() -> None:
     for name, median in zip(("plain librosa loop, 1 process", "audiocnn features"), medians, strict=True):
         print(f"{name}: {median:.2f} s")
     print(f"ratio of medians: {medians[0] / medians[1]:.2f} (n = {options.runs})")
-
-
-def seconds(command: list[str]) -> float:
-    """The wall time of a command."""
-    start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

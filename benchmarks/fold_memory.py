@@ -20,7 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.heap import keep_large_blocks
+from tests.support.paths import ROOT
+
 SHAPE = (8732, 128, 173)
 
 
@@ -31,6 +33,8 @@ def main() -> None:
     parser.add_argument("--child", choices=["step", "fold"], help=argparse.SUPPRESS)
     parser.add_argument("--prepared", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.child:
+        keep_large_blocks()
     if options.child == "step":
         one_step()
     elif options.child == "fold":
@@ -94,12 +98,9 @@ def printed_peak() -> Iterator[None]:
 def one_step() -> None:
     """Imports torch, makes the model, takes one step on a random batch."""
     with printed_peak():
-        from audiocnn.allocator import keep_large_blocks
-
-        keep_large_blocks()
         import torch
 
-        from audiocnn.model import AudioCNN
+        from audiocnn.model.network import AudioCNN
 
         torch.set_num_threads(1)
         model = AudioCNN(SHAPE[1], 10, SHAPE[2]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -112,27 +113,27 @@ def one_step() -> None:
 def part_of_a_fold(prepared: Path, batches: int) -> None:
     """Trains some batches of fold 0, reads all of its held-out clips, and commits the epoch."""
     with printed_peak():
-        from audiocnn.allocator import keep_large_blocks
-
-        keep_large_blocks()
-        from audiocnn.dataset import open_dataset, split_rows
-        from audiocnn.params import ModelParams, TrainParams
-        from audiocnn.prepared import read_meta
-        from audiocnn.resume import commit_epoch
-        from audiocnn.run import HISTORY, FoldJob, Run
-        from audiocnn.training import evaluate, set_arithmetic, train_epoch
+        from audiocnn.config.model_params import ModelParams
+        from audiocnn.config.train_params import TrainParams
+        from audiocnn.data.dataset import FoldData, open_dataset, split_rows
+        from audiocnn.data.prepared import read_meta
+        from audiocnn.training.loop import evaluate, set_arithmetic, train_epoch
+        from audiocnn.training.resume import commit_epoch
+        from audiocnn.training.state import HISTORY, FoldJob, FoldState
         from benchmarks.step import Clock
 
         meta = read_meta(prepared)
         job = FoldJob(0, "", prepared, prepared / "checkpoints", meta, ModelParams(), TrainParams())
         set_arithmetic(job)
-        split, dataset, run = split_rows(prepared, meta, 0, "held_out"), open_dataset(prepared, "cpu"), Run(job)
-        loss, accuracy = train_epoch(
-            job, run, dataset, split.train[: batches * job.train.batch_size], Clock(batches + 1)
+        data, state = (
+            FoldData(open_dataset(prepared, "cpu"), *split_rows(prepared, meta, 0, "held_out")),
+            FoldState(job),
         )
-        val_loss, val_accuracy = evaluate(job, run.model, dataset, split.validation)
-        run.progress.record(dict(zip(HISTORY, (loss, accuracy, val_loss, val_accuracy, job.train.lr), strict=True)))
-        commit_epoch(job, run)
+        few = data._replace(train=data.train[: batches * job.train.batch_size])
+        trained = train_epoch(state, few, Clock(batches + 1))
+        validated = evaluate(state, data.dataset, data.validation)
+        state.progress.record(dict(zip(HISTORY, (*trained, *validated, job.train.lr), strict=True)))
+        commit_epoch(state)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ import argparse
 import re
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
-from tests.project import Project, make_project, stages_run, write_dataset
+from benchmarks.timing import timed
+from tests.support.clones import Project, make_clone, stages_run, write_dataset
 
 FOLDS = 10
 
@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours = finished_project(Path(folder) / "ours")
         floor = bare_project(ours, Path(folder) / "floor")
-        times = [(seconds(ours), seconds(floor)) for _ in range(options.runs)]
+        times = [(noop_seconds(ours), noop_seconds(floor)) for _ in range(options.runs)]
     ours_median, floor_median = (statistics.median(column) for column in zip(*times, strict=True))
     print(f"no-op dvc repro, {FOLDS} folds: {ours_median:.2f} s")
     print(f"the same pipeline, each command `true`: {floor_median:.2f} s")
@@ -34,7 +34,7 @@ def main() -> None:
 
 def finished_project(path: Path) -> Project:
     """A clone in which every stage has run."""
-    project = make_project(path)
+    project = make_clone(path)
     write_dataset(path / "ten_folds", FOLDS)
     project.set_params(folds=list(range(FOLDS)), data={"source": "ten_folds"}, train={"epochs": 1})
     project.dvc("repro")
@@ -50,11 +50,9 @@ def bare_project(project: Project, path: Path) -> Project:
     return bare
 
 
-def seconds(project: Project) -> float:
-    """The wall time of a `dvc repro` that runs nothing."""
-    start = time.perf_counter()
-    output = project.dvc("repro")
-    took = time.perf_counter() - start
+def noop_seconds(project: Project) -> float:
+    """The seconds of a `dvc repro` that runs nothing."""
+    took, output = timed(lambda: project.dvc("repro"))
     assert stages_run(output) == [], output
     return took
 

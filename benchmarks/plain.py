@@ -1,7 +1,8 @@
-"""The published procedure, written straightforwardly: the reference that speed and gradients are compared with.
+"""The published training procedure, written plainly: the loop that audiocnn's training is compared with.
 
-A DataLoader of single clips as float32 tensors, NCHW, conv - bn - relu - pool - dropout, `.item()` at every step, a
-checkpoint after every epoch. Nothing of audiocnn is used.
+A DataLoader of single clips as float32 tensors, the plain network, `.item()` at every step, a checkpoint after every
+epoch. Nothing of audiocnn is used. It measures nothing but the seconds of its steps; benchmarks.step and
+benchmarks.whole run it.
 """
 
 import time
@@ -15,40 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
-
-class PlainBlock(nn.Module):
-    """Conv2d, BatchNorm2d, ReLU, MaxPool2d, Dropout."""
-
-    def __init__(self, in_channels: int, out_channels: int, pool: tuple[int, int], dropout: float) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding="same")
-        self.bn = nn.BatchNorm2d(out_channels)
-        self.pool = nn.MaxPool2d(pool)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = self.dropout(self.pool(functional.relu(self.bn(self.conv(x)))))
-        return output
-
-
-class PlainAudioCNN(nn.Module):
-    """AudioCNN as DESIGN describes it, with the published parameter names."""
-
-    def __init__(self, n_mels: int, num_classes: int, dropout: float = 0.2, head_dropout: float = 0.5) -> None:
-        super().__init__()
-        self.encoder1 = PlainBlock(1, 32, (2, 2), dropout)
-        self.encoder2 = PlainBlock(32, 64, (2, 2), dropout)
-        self.encoder3 = PlainBlock(64, 128, (2, 4), dropout)
-        self.conv1d = nn.Conv1d(128, 64, 3, padding="same")
-        self.fc1 = nn.Linear(64 * (n_mels // 8), 128)
-        self.dropout = nn.Dropout(head_dropout)
-        self.fc2 = nn.Linear(128, num_classes)
-
-    def forward(self, spectrograms: Tensor) -> Tensor:
-        x = self.encoder3(self.encoder2(self.encoder1(spectrograms.unsqueeze(1))))
-        x = functional.relu(self.conv1d(x.mean(dim=3)))
-        logits: Tensor = self.fc2(self.dropout(functional.relu(self.fc1(x.flatten(1)))))
-        return logits
+from tests.support.plain_network import PlainAudioCNN
 
 
 class Clips(Dataset[tuple[Tensor, Tensor]]):

@@ -1,6 +1,6 @@
 """`audiocnn predict` against a plain loop of librosa and torch in one process, start-up included, in alternating runs.
 
-    python benchmarks/predict_throughput.py ../shared/audio/esc10/audio models --runs 5
+    python -m benchmarks.predict_throughput ../shared/audio/esc10/audio models --runs 5
 
 prints the median seconds of both (400 clips of ESC-10 where the folder is that) and the ratio of medians. The loop
 takes one clip at a time through every fold's network and cuts it to one window, as most scripts do; predict answers
@@ -9,11 +9,10 @@ longer clips window by window. The weights' header must hold a recipe.
 
 import argparse
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
+
+from benchmarks.timing import seconds
 
 PLAIN = """
 import json, sys
@@ -21,7 +20,7 @@ from pathlib import Path
 import librosa, numpy as np, torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from benchmarks.plain import PlainAudioCNN
+from tests.support.plain_network import PlainAudioCNN
 paths = sorted(Path(sys.argv[2]).glob("model_fold_*_best.safetensors"))
 with safe_open(paths[0], framework="pt") as file:
     header = json.loads(file.metadata()["audiocnn"])
@@ -57,14 +56,6 @@ def main() -> None:
     for name, median in zip(("plain librosa and torch loop, 1 process", "audiocnn predict"), medians, strict=True):
         print(f"{name}: {median:.2f} s")
     print(f"ratio of medians: {medians[0] / medians[1]:.2f} (n = {options.runs})")
-
-
-def seconds(command: list[str]) -> float:
-    """The wall time of a command."""
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=output, stderr=subprocess.DEVNULL)
-        return time.perf_counter() - start
 
 
 if __name__ == "__main__":

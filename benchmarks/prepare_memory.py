@@ -1,6 +1,6 @@
 """Peak resident memory of prepare at the published size, (8732, 128, 173, 1) float32, by pickle protocol.
 
-python -m benchmarks.prepare_memory [PROTOCOL ...]
+    python -m benchmarks.prepare_memory [PROTOCOL ...]
 
 Each protocol runs in a process of its own, in a temporary folder that needs about 2.5 GB and is removed. What is asked
 for is at most 1.3 times features.pkl for protocols 3 to 5; protocol 2 holds bytes as text, which has to be decoded.
@@ -11,12 +11,12 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
-from audiocnn.preparation import prepare
+from audiocnn.data.prepare import prepare
+from benchmarks.timing import timed
 
 SHAPE = (8732, 128, 173, 1)
 CLASSES = FOLDS = 10
@@ -34,9 +34,7 @@ def write_pickles(folder: Path, protocol: int) -> None:
 
 def measure(folder: Path, protocol: int) -> None:
     """Prepares the folder's dataset and prints this process's peak resident memory against features.pkl."""
-    start = time.perf_counter()
-    prepare(folder, folder / "prepared", range(FOLDS))
-    seconds = time.perf_counter() - start
+    seconds, _ = timed(lambda: prepare(folder, folder / "prepared", range(FOLDS)))
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     size = (folder / "features.pkl").stat().st_size

@@ -1,9 +1,11 @@
-"""`make bench`: AudioCNN's training against the plain loop, in alternating processes; prints Markdown tables.
+"""Measures a training step: its seconds, the seconds until the first one, and the peak memory, ours and plain.
 
-    python -m benchmarks.run --pairs 5
+    python -m benchmarks.run --pairs 5 --steps 6
 
-Sizes: UrbanSound8K's (128, 173), generated; ESC-10 and the spoken digits from ../shared/data where they are present.
-These are measurements: nothing passes or fails.
+`make bench` starts it. Each pair is two processes of benchmarks.step, one after the other: the plain loop, then
+audiocnn's own training, both with batches of 32 clips and one thread. Prints the machine, and a Markdown table with a
+line a dataset: UrbanSound8K's (128, 173), generated; ESC-10 and the spoken digits where ../shared/data has them.
+Nothing passes or fails.
 """
 
 import argparse
@@ -22,10 +24,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from audiocnn.preparation import prepare
+from audiocnn.data.prepare import prepare
+from audiocnn.folds.pool import KEEP_LARGE_BLOCKS
+from tests.support.paths import ROOT, SHARED
 
-ROOT = Path(__file__).resolve().parent.parent
-REAL = ROOT.parent / "shared" / "data"
 PUBLISHED = (400, 128, 173)  # clips, mels, frames: UrbanSound8K's spectrograms, enough of them for some steps
 
 
@@ -72,8 +74,8 @@ def datasets(folder: Path) -> list[tuple[str, Path]]:
         (raw / f"{name}.pkl").write_bytes(pickle.dumps(array, protocol=4))
     sources = [
         ("(128, 173), generated", raw, 4),
-        ("ESC-10 (128, 216)", REAL / "esc10", 5),
-        ("digits (64, 63)", REAL / "fsdd", 10),
+        ("ESC-10 (128, 216)", SHARED / "data/esc10", 5),
+        ("digits (64, 63)", SHARED / "data/fsdd", 10),
     ]
     present = [(name, source, folds) for name, source, folds in sources if source.exists()]
     for name, source, folds in present:
@@ -99,7 +101,8 @@ def row(name: str, prepared: Path, pairs: int, steps: int) -> str:
 def measure(kind: str, prepared: Path, steps: int) -> dict[str, float]:
     """What one process of benchmarks.step printed."""
     command = [sys.executable, "-m", "benchmarks.step", kind, str(prepared), "--steps", str(steps)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    variables = {**os.environ, **(KEEP_LARGE_BLOCKS if kind == "audiocnn" else {})}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
 

@@ -1,9 +1,10 @@
-"""One process of the step benchmark: trains a little and prints what it took, as JSON.
+"""Measures a training step in this process, for benchmarks.run, which starts it once for each number.
 
     python -m benchmarks.step plain|audiocnn PREPARED_FOLDER --steps 6
 
-Prints the median seconds of a training step (batch 32, one thread), the seconds from process start to the first step's
-end, and the peak resident memory in MB.
+Trains the first fold for some batches of 32 clips, with one thread. Prints one line of JSON: `step`, the median seconds
+of a step without the first; `first`, the seconds from the start of the process to the end of the first step; `peak_mb`,
+the peak resident memory in MB.
 """
 
 import argparse
@@ -32,28 +33,26 @@ class Clock:
             raise StopIteration
 
     def say(self, message: str) -> None: ...
-    def resumed(self, *state: Any) -> None: ...
+    def starting(self, *state: Any) -> None: ...
     def epoch_done(self, *state: Any) -> None: ...
-    def finishing(self) -> None: ...
+    def finishing(self, *state: Any) -> None: ...
 
 
 def ours(prepared: Path, steps: int) -> list[float]:
     """Seconds of each step of audiocnn's own training."""
-    from audiocnn.allocator import keep_large_blocks
-
-    keep_large_blocks()
-    from audiocnn.dataset import open_dataset, split_rows
-    from audiocnn.params import ModelParams, TrainParams
-    from audiocnn.prepared import read_meta
-    from audiocnn.run import FoldJob, Run
-    from audiocnn.training import train_epoch
+    from audiocnn.config.model_params import ModelParams
+    from audiocnn.config.train_params import TrainParams
+    from audiocnn.data.dataset import FoldData, open_dataset, split_rows
+    from audiocnn.data.prepared import read_meta
+    from audiocnn.training.loop import train_epoch
+    from audiocnn.training.state import FoldJob, FoldState
 
     meta = read_meta(prepared)
     job = FoldJob(0, "", prepared, prepared, meta, ModelParams(), TrainParams())
-    rows = split_rows(prepared, meta, 0, "held_out").train
+    data = FoldData(open_dataset(prepared, "cpu"), *split_rows(prepared, meta, 0, "held_out"))
     clock = Clock(steps)
     with contextlib.suppress(StopIteration):
-        train_epoch(job, Run(job), open_dataset(prepared, "cpu"), rows, clock)
+        train_epoch(FoldState(job), data, clock)
     return [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
 
 
@@ -74,6 +73,10 @@ def main() -> None:
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--steps", type=int, default=6)
     options = parser.parse_args()
+    if options.kind == "audiocnn":
+        from benchmarks.heap import keep_large_blocks
+
+        keep_large_blocks()
     import torch
 
     torch.set_num_threads(1)

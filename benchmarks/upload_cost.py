@@ -20,9 +20,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tests.fake_hub import GOOD_TOKEN, FakeHub, Fault
+from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 FAULTS: dict[str, list[Fault] | None] = {
     "off": None,
     "works": [],

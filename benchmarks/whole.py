@@ -1,25 +1,26 @@
-"""A whole cross-validation: `dvc repro` against the plain loop over all folds, one after the other, with all threads.
+"""Measures a whole cross-validation: the seconds of `dvc repro` and of the plain loop, and their ratio.
 
     python -m benchmarks.whole ../shared/data/esc10 --epochs 2 --runs 3
 
-Both train every fold for the same number of epochs on the same arrays; `dvc repro` starts from prepared data, and its
-time includes DVC, the checkpoints, the metrics and the plots' tables. Prints medians, their ratio, each pair's ratio.
+Both train every fold for the same number of epochs on the same arrays. `dvc repro` starts from prepared data, and its
+time includes DVC, the checkpoints, the metrics and the plots' tables. The plain loop (benchmarks/plain.py) trains one
+fold after the other, with all threads. The runs alternate. Prints a line of a Markdown table: the dataset, its folds,
+the epochs, both medians in seconds, their ratio, and the ratio of each pair.
 """
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import yaml
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.timing import run_quietly, seconds
+from tests.support.paths import ROOT
+
 PLAIN = """
 import sys, tempfile
 from pathlib import Path
@@ -61,7 +62,7 @@ def main() -> None:
 
 def prepared_clone(clone: Path, options: argparse.Namespace) -> Path:
     """A clone of the committed project with the source fetched and prepared, and nothing trained."""
-    run(["git", "clone", "--quiet", str(ROOT), str(clone)], ROOT)
+    run_quietly(["git", "clone", "--quiet", str(ROOT), str(clone)], ROOT)
     params = yaml.safe_load((clone / "params.yaml").read_text())
     params["folds"], params["data"] = (
         list(range(options.folds)),
@@ -70,22 +71,9 @@ def prepared_clone(clone: Path, options: argparse.Namespace) -> Path:
     params["train"]["epochs"] = options.epochs
     (clone / "params.yaml").write_text(yaml.safe_dump(params))
     (clone / "dvc.lock").unlink(missing_ok=True)
-    run(["dvc", "repro", "prepare"], clone)
+    run_quietly(["dvc", "repro", "prepare"], clone)
     shutil.copy(clone / "dvc.lock", clone / "prepared.lock")
     return clone
-
-
-def seconds(command: list[str], folder: Path) -> float:
-    """How long a command takes."""
-    start = time.perf_counter()
-    run(command, folder)
-    return time.perf_counter() - start
-
-
-def run(command: list[str], folder: Path) -> None:
-    """Runs a command quietly, with this interpreter's tools first on the PATH."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, stdout=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":

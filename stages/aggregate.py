@@ -1,16 +1,14 @@
 """The aggregate stage: the listed folds' results as metrics/, the tables behind the plots, and the histories."""
 
 import sys
-from pathlib import Path
 
-from audiocnn.aggregation import write_outs
+from audiocnn.config.outs import HISTORIES, METRICS
+from audiocnn.config.params import read_params
 from audiocnn.errors import run_command
-from audiocnn.fold_results import delete_unlisted, mixture, read_fold_results
-from audiocnn.params import read_params
-from audiocnn.results import METRICS, print_table
-from audiocnn.tracking import log_results
-
-HISTORIES = Path("models/all_fold_histories.pkl")
+from audiocnn.evaluation.fold_results import delete_unlisted, mixture, read_fold_results
+from audiocnn.evaluation.table import print_table
+from audiocnn.evaluation.write import write_outs
+from audiocnn.tracking.tracker import log_results
 
 
 def main() -> None:

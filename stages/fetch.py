@@ -2,10 +2,10 @@
 
 import sys
 
+from audiocnn.config.params import read_params
+from audiocnn.data.fetch import fetch, pin_lines, summary
 from audiocnn.errors import run_command
-from audiocnn.params import read_params
-from audiocnn.signals import end_with_dvc
-from audiocnn.source import fetch, pin_lines, summary
+from audiocnn.folds.dvc import end_with_dvc
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 import sys
 
+from audiocnn.config.outs import PREPARED, RAW
+from audiocnn.config.params import read_params
+from audiocnn.data.prepare import prepare
 from audiocnn.errors import run_command
-from audiocnn.params import read_params
-from audiocnn.preparation import RAW, prepare
-from audiocnn.prepared import PREPARED
-from audiocnn.signals import end_with_dvc
+from audiocnn.folds.dvc import end_with_dvc
 
 
 def main() -> None:

@@ -6,23 +6,18 @@ The first of these stages to run trains all listed folds side by side; the later
 import sys
 from pathlib import Path
 
-from audiocnn.crossval import (
-    Plan,
-    current_session,
-    folds_to_train,
-    make_plan,
-    start_over_if_forced,
-    train_folds,
-)
+from audiocnn.checkpoints.failure import error_of, forget_error
+from audiocnn.config.outs import FOLD_RESULTS, MODELS, PREPARED
+from audiocnn.config.params import read_params
+from audiocnn.config.runtime import job_count, read_runtime
 from audiocnn.errors import UserError, run_command
 from audiocnn.files import write_atomically
-from audiocnn.params import read_params
-from audiocnn.prepared import PREPARED
-from audiocnn.runtime import job_count, read_runtime
-from audiocnn.signals import StopSignal, end_with_dvc
-from audiocnn.workers import error_of, forget_error
+from audiocnn.folds.dvc import current_session, end_with_dvc, folds_to_train
+from audiocnn.folds.plan import Plan, make_plan
+from audiocnn.folds.supervisor import start_over_if_forced, train_folds
+from audiocnn.processes import StopSignal
 
-FOLDERS = {".safetensors": Path("models"), ".json": Path("results/folds")}
+FOLDERS = {".safetensors": MODELS, ".json": FOLD_RESULTS}
 
 
 def main() -> None:

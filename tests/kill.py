@@ -25,13 +25,17 @@ from typing import Any, NoReturn
 
 import torch
 
-from audiocnn import checkpoint
-from audiocnn.params import TrainParams
-from audiocnn.workers import WorkerJob
-from tests import tiny
-from tests.fatal_writes import Steps
+from audiocnn.checkpoints.folder import BEST_MODEL, TRAINING_STATE
+from audiocnn.checkpoints.training_state import load_training_state_json
+from audiocnn.checkpoints.verified import DamagedCheckpointError, read_verified
+from audiocnn.config.train_params import TrainParams
+from audiocnn.folds.pool import WorkerJob
+from tests.support.fatal_writes import Steps
+from tests.support.prepared import write_prepared
+from tests.support.training import TRAIN as TINY
+from tests.support.training import make_plan, same_value
 
-TRAIN = TrainParams(**{**tiny.TRAIN.model_dump(), "epochs": 10})  # one of the folds stops early
+TRAIN = TrainParams(**{**TINY.model_dump(), "epochs": 10})  # one of the folds stops early
 FOLDS = 3
 _LEFT_OVER = {"lock", "holder.json", "progress.json"}  # who worked last, and when
 _NEVER = 1 << 60
@@ -65,7 +69,7 @@ class Reference:
 def kill_test(rounds: int, seed: int, folder: Path) -> Tally:
     """Runs the test in an empty folder; prints a line for each failure."""
     warm_up()
-    tiny.write_prepared(folder / "prepared", folds=FOLDS)
+    write_prepared(folder / "prepared", folds=FOLDS)
     (folder / "runtime.yaml").write_text("wandb: {mode: disabled}\n")
     references = [undisturbed(folder, fold) for fold in range(FOLDS)]
     tally, dice = Tally(), random.Random(seed)
@@ -73,7 +77,7 @@ def kill_test(rounds: int, seed: int, folder: Path) -> Tally:
         fold = number % FOLDS
         try:
             one_round(folder / f"round_{number}", fold, references[fold], dice, tally)
-        except (AssertionError, checkpoint.DamagedCheckpointError) as error:
+        except (AssertionError, DamagedCheckpointError) as error:
             tally.failures += 1
             print(f"round {number} of seed {seed}, fold {fold}, in {folder}: {error}", flush=True)
         tally.rounds += 1
@@ -112,24 +116,24 @@ def one_round(root: Path, fold: int, reference: Reference, dice: random.Random, 
 def check_committed(root: Path, fold: int, before: int, log: str) -> int:
     """The number of committed epochs: never fewer than before, all usable, none found to be damaged."""
     folder = fold_folder(root, fold)
-    state = checkpoint.load_training_state_json(folder, fold)
+    state = load_training_state_json(folder, fold)
     assert state["last_epoch"] >= before, f"{before} epochs were committed, now {state['last_epoch']}"
     for name, sha256 in state.get("files", {}).items():
-        if name != checkpoint.BEST_FILE:  # overwritten before the next commit: epoch_E.pt holds the best one then
-            checkpoint.read_verified(folder / name, sha256)
+        if name != BEST_MODEL:  # overwritten before the next commit: epoch_E.pt holds the best one then
+            read_verified(folder / name, sha256)
     assert not any(word in log for word in ("damage", "missing", "starts over", "Traceback")), log
-    assert not before or "epoch" not in log or f"going on after epoch {before - 1}" in log, log
+    assert not before or "epoch" not in log or f"resuming after epoch {before - 1}" in log, log
     return state["last_epoch"]
 
 
 def compare(folder: Path, reference: Path) -> None:
     """Raises AssertionError where two finished folders differ in more than .pt files' bytes."""
     assert names(folder) == names(reference), f"{names(folder)} instead of {names(reference)}"
-    for name in names(folder) - {checkpoint.STATE_FILE}:
+    for name in names(folder) - {TRAINING_STATE}:
         ours, theirs = (folder / name).read_bytes(), (reference / name).read_bytes()
         if name.endswith(".pt"):
             loaded = [torch.load(path / name, weights_only=True) for path in (folder, reference)]
-            assert tiny.same_value(*loaded), f"{name} holds other values"
+            assert same_value(*loaded), f"{name} holds other values"
         else:
             assert ours == theirs, f"{name} has other bytes"
 
@@ -139,7 +143,7 @@ def names(folder: Path) -> set[str]:
 
 
 def fold_folder(root: Path, fold: int) -> Path:
-    return tiny.make_plan(root.parent / "prepared", root, TRAIN).folder(fold)
+    return make_plan(root.parent / "prepared", root, TRAIN).folder(fold)
 
 
 class Attempt:
@@ -149,7 +153,7 @@ class Attempt:
         root.mkdir(exist_ok=True)
         self.log = root / "log"
         self.log.write_text("")  # here: the process may be killed before it gets to it
-        plan = tiny.make_plan(root.parent / "prepared", root, TRAIN)
+        plan = make_plan(root.parent / "prepared", root, TRAIN)
         job = WorkerJob.of(plan, {fold: plan.key(fold)}, session="kill test")
         self._pid = os.fork()
         if self._pid == 0:
@@ -164,7 +168,7 @@ class Attempt:
 
 
 def train(job: WorkerJob, log: Path, fatal_step: int) -> NoReturn:
-    """The forked process: `python -m audiocnn.worker JOB`, with its output in a file."""
+    """The forked process: `python -m audiocnn.folds.worker JOB`, with its output in a file."""
     code: Any = 1
     try:
         os.setpgid(0, 0)
@@ -174,7 +178,7 @@ def train(job: WorkerJob, log: Path, fatal_step: int) -> NoReturn:
         steps = Steps(fatal_step)
         sys.argv = ["worker", job.model_dump_json()]
         try:
-            runpy.run_module("audiocnn.worker", run_name="__main__", alter_sys=True)
+            runpy.run_module("audiocnn.folds.worker", run_name="__main__", alter_sys=True)
         except SystemExit as end:
             code = end.code
         (Path(job.root) / "steps").write_text(str(steps.taken))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.project import Project, make_project
+from tests.support.clones import Project, make_clone
 
 EPOCHS = 12
 HANGS_AFTER = 300.0  # seconds, for a run that takes a few tens even on a busy machine
@@ -89,7 +89,7 @@ def workers_of(project: Project) -> list[psutil.Process]:
     found = []
     for process in processes_of(project):
         try:
-            if "audiocnn.worker" in process.cmdline():
+            if "audiocnn.folds.worker" in process.cmdline():
                 found.append(process)
         except psutil.Error:
             continue
@@ -227,7 +227,7 @@ def main() -> int:
 
 def kill_runs(folder: Path, runs: int, kills: int) -> list[Outcome]:
     """Disturbed runs from the same start, compared with an undisturbed one; prints a line each."""
-    start = make_project(folder / "start")
+    start = make_clone(folder / "start")
     start.set_params(train={"epochs": EPOCHS, "early_stopping_patience": EPOCHS})
     start.set_runtime(jobs=2)
     start.dvc("repro", "prepare")

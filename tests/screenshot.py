@@ -9,8 +9,8 @@ from PIL import Image
 
 from audiocnn.errors import UserError, run_command
 from audiocnn.files import write_atomically
-from audiocnn.report import write_report
-from tests.browser import find_browser, run_browser
+from audiocnn.report.page import write_report
+from tests.support.browser import find_browser, run_browser
 
 PICTURE = Path("docs/report.png")
 WIDTH, HEIGHT = 1280, 1030  # pixels: down to the learning curves

@@ -1,0 +1,1 @@
+"""A fold's folder on disk: its files, when they count, its KEY, its lock."""

@@ -1,0 +1,34 @@
+"""progress.json: where a fold is inside its current epoch, for those who watch it train."""
+
+import json
+from pathlib import Path
+from typing import TypedDict
+
+from audiocnn.checkpoints.folder import PROGRESS
+
+
+class FoldProgress(TypedDict):
+    """progress.json. time: when it was written, in seconds since 1970."""
+
+    epoch: int
+    batch: int
+    batches: int
+    best_accuracy: float
+    seconds_per_epoch: float
+    time: float
+
+
+def write_progress(folder: Path, progress: FoldProgress) -> None:
+    """Tells whoever watches where a fold is. Not durable: nothing depends on it."""
+    temporary = folder / f".{PROGRESS}.tmp"
+    temporary.write_text(json.dumps(progress))
+    temporary.replace(folder / PROGRESS)
+
+
+def read_progress(folder: Path) -> FoldProgress | None:
+    """What write_progress wrote last, or None."""
+    try:
+        progress: FoldProgress = json.loads((folder / PROGRESS).read_text())
+    except (OSError, ValueError):
+        return None
+    return progress

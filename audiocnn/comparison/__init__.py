@@ -1,0 +1,1 @@
+"""Results in git: those here against the commit's, and one revision against another."""

@@ -1,0 +1,100 @@
+"""runtime.yaml: how to run, never what comes out. No DVC stage lists it, so it re-trains nothing."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from audiocnn.config.hub_names import REPOSITORY_PATTERN
+from audiocnn.config.settings import Settings, read_settings
+from audiocnn.processes import usable_cores
+
+RUNTIME_FILE = Path("runtime.yaml")
+
+
+class CheckpointSettings(Settings):
+    """keep: `last` keeps the last two epochs and the best, `all` every epoch."""
+
+    keep: Literal["last", "all"] = "last"
+
+
+class WandbSettings(Settings):
+    """Weights & Biases. mode: `auto` is online where a key is configured. watch: what to draw histograms of."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: Annotated[str, Field(min_length=1)] = "audiocnn"
+    entity: str | None = None
+    watch: Literal["none", "gradients", "parameters", "all"] = "none"
+
+
+class HubSettings(Settings):
+    """model_repo: OWNER/NAME of the Hub's model repository that weights go to; none by default.
+
+    private: whether the repository is made private where it does not exist yet. upload: every epoch's weights and the
+    best models (`epochs`), the best models alone (`best`), or nothing.
+    """
+
+    model_repo: Annotated[str, Field(pattern=REPOSITORY_PATTERN)] | None = None
+    private: bool = True
+    upload: Literal["epochs", "best", "none"] = "epochs"
+
+
+class Runtime(Settings):
+    """runtime.yaml as a whole.
+
+    jobs: folds that train side by side; `auto` is one a core at one thread each, or jobs_per_gpu on every GPU.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    jobs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    jobs_per_gpu: Annotated[int, Field(ge=1)] = 1
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    wandb: WandbSettings = WandbSettings()
+    hub: HubSettings = HubSettings()
+
+
+def read_runtime(path: Path = RUNTIME_FILE) -> Runtime:
+    """runtime.yaml, validated; the defaults where there is none. Raises UserError."""
+    return read_settings(path, Runtime) if path.exists() else Runtime()
+
+
+def checkpoint_root() -> Path:
+    """Where checkpoints live: `AUDIOCNN_CHECKPOINTS`, or checkpoints/ here.
+
+    `dvc exp run --temp` and queued runs work in a copy of the project that lacks ignored folders; the variable,
+    as an absolute path, gives them the checkpoints of the project itself.
+    """
+    return Path(os.environ.get("AUDIOCNN_CHECKPOINTS") or "checkpoints")
+
+
+def device_type(runtime: Runtime) -> str:
+    """`cpu`, `cuda` or `mps`. `auto` asks torch only where a GPU may be, since importing torch takes seconds."""
+    if runtime.device != "auto":
+        return runtime.device
+    if sys.platform == "linux" and not list(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def job_count(runtime: Runtime, device: str, threads: int) -> int:
+    """How many folds train side by side: runtime.yaml's `jobs`, or as many as the machine's cores allow."""
+    if runtime.jobs != "auto":
+        return runtime.jobs
+    if device != "cpu":
+        return max(1, len(visible_gpus(device))) * runtime.jobs_per_gpu
+    return max(1, usable_cores() // threads)
+
+
+def visible_gpus(device: str) -> list[str]:
+    """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them; none for other device types."""
+    if device != "cuda":
+        return []
+    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in chosen.split(",") if name.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]

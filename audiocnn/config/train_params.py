@@ -1,0 +1,41 @@
+"""The `train` group of params.yaml: the training procedure of one fold. The defaults are the published procedure."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from audiocnn.config.model_params import ModelParams
+from audiocnn.config.settings import Settings
+from audiocnn.files import digest
+
+Positive = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+
+
+class TrainParams(Settings):
+    """The training procedure of one fold (Adam, cross-entropy, ReduceLROnPlateau, early stopping).
+
+    precision: `tf32` lets a GPU multiply with 10 bits of mantissa; `bf16` runs convolutions and products in bfloat16.
+    """
+
+    seed: Natural = 0
+    epochs: Positive = 50
+    batch_size: Positive = 32
+    lr: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1e-3
+    lr_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    lr_patience: Natural = 5
+    min_lr: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1e-5
+    early_stopping_patience: Positive = 10
+    validation: Literal["held_out", "previous_fold"] = "held_out"
+    threads: Positive = 1
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+
+
+def effective_params(model: ModelParams, train: TrainParams) -> dict[str, Any]:
+    """All values that training goes by, defaults included, as JSON has them: {"model": {...}, "train": {...}}."""
+    return {"model": model.model_dump(mode="json"), "train": train.model_dump(mode="json")}
+
+
+def params_digest(model: ModelParams, train: TrainParams) -> str:
+    """sha256 of the effective params, 64 hex digits, as the header of weights has it."""
+    return digest(effective_params(model, train))

@@ -1,0 +1,1 @@
+"""From fold results to the numbers and tables in metrics/, and back."""

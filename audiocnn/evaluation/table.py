@@ -1,0 +1,76 @@
+"""The table of results, from the files in metrics/ alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiocnn.config.outs import METRICS
+from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
+from audiocnn.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error, mean_std
+from audiocnn.evaluation.read import damaged, read_metrics, validation_of
+from audiocnn.text import aligned
+
+_WHOLE = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
+_RECALL = ("recall_mean", "recall_std")
+Table = Sequence[dict[str, str]]
+
+
+def print_table(metrics: Path = METRICS) -> None:
+    """Prints the folds, their mean and std, and each class's recall. Raises UserError."""
+    names = ("summary.json", "folds.csv", "classes.csv", "predictions.csv")
+    summary, *tables = (read_metrics(metrics / name) for name in names)
+    try:
+        text = _text(summary, *tables)
+    except (KeyError, ValueError):
+        raise damaged(metrics) from None
+    print(text)
+
+
+def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Table) -> str:
+    error = _calibration_error(predictions)
+    return "\n".join(
+        [
+            f"\n{_title(summary)}\n",
+            aligned([list(folds[0]), *map(_fold_cells, folds), *_mean_and_std(folds)]),
+            f"\n{summary['protocol']}; std is over folds",
+            *(_interval(name, folds) for name in ("val_acc", "test_acc") if name in folds[0]),
+            f"expected calibration error {error:.4f} (all held-out clips, {CALIBRATION_BINS} bins)\n",
+            aligned([["class", "clips", "recall", "std"], *map(_class_cells, classes)]),
+        ]
+    )
+
+
+def _title(summary: dict[str, Any]) -> str:
+    warning = ", no measure of real ones" if summary["dataset"].startswith("demo") else ""
+    return f"AudioCNN, {summary['folds']} folds, dataset: {summary['dataset']}{warning}"
+
+
+def _fold_cells(row: dict[str, str]) -> list[str]:
+    return [cell if name in _WHOLE else f"{float(cell):.4f}" for name, cell in row.items()]
+
+
+def _mean_and_std(folds: Table) -> list[list[str]]:
+    names = [name for name in folds[0] if name not in _WHOLE]
+    means, stds = zip(*(mean_std(float(row[name]) for row in folds) for name in names), strict=True)
+    blank = [""] * (len(_WHOLE) - 1)
+    return [["mean", *blank, *(f"{mean:.4f}" for mean in means)], ["std", *blank, *(f"{std:.4f}" for std in stds)]]
+
+
+def _interval(name: str, folds: Table) -> str:
+    ratio = held_out_ratio((int(row["fold"]) for row in folds), validation_of(folds[0]))
+    found = accuracy_interval([float(row[name]) for row in folds], ratio)
+    if found is None:
+        return f"{name} has no interval: that takes two folds or more"
+    return f"{name}'s 95 % interval: {found[0]:.4f} to {found[1]:.4f}, corrected for the clips that folds share"
+
+
+def _class_cells(row: dict[str, str]) -> list[str]:
+    return [row["class"], row["clips"], *(f"{float(cell):.4f}" if (cell := row[name]) else "-" for name in _RECALL)]
+
+
+def _calibration_error(predictions: Table) -> float:
+    confidence = np.array([float(row["confidence"]) for row in predictions])
+    correct = np.array([row["actual"] == row["predicted"] for row in predictions])
+    return expected_calibration_error(confidence, correct)

@@ -1,0 +1,1 @@
+"""All folds side by side: the plan, who trains which, the worker processes, the uploads."""

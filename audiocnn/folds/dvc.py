@@ -1,0 +1,96 @@
+"""What a stage asks about the dvc that runs it: is it alive, which stages were named, was --force given, and why.
+
+DVC tells a stage none of this, so the command line of the nearest `dvc` among the parent processes is read. The forms
+that are understood:
+
+    dvc repro, dvc exp run, dvc queue start             the program is called dvc: .venv/bin/dvc, python .venv/bin/dvc
+    train_fold@3, ./dvc.yaml:train_fold@3               a fold named by the user: this fold alone
+    -f, --force; -sf, -fs, -Pf                          force, also among other short options that take no value
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from audiocnn.config.dvc_lock import read_lock
+from audiocnn.config.params import PARAMS_FILE
+from audiocnn.config.settings import read_yaml
+from audiocnn.errors import Stopped
+from audiocnn.files import md5
+from audiocnn.processes import end_with
+
+_NAMED_FOLD = re.compile(r"(.*:)?train_fold@\d.*")
+_FLAGS = "[qvispPRk]"  # the short options of repro and exp run that take no value, in DVC 3.67
+_FORCE = re.compile(rf"--force|-{_FLAGS}*f[f{_FLAGS[1:]}*")
+
+
+def dvc_process() -> psutil.Process | None:
+    """The dvc that runs this process as a stage, or None."""
+    for process in psutil.Process().parents():
+        try:
+            words = process.cmdline()
+        except psutil.Error:
+            continue
+        if any(Path(word).name == "dvc" for word in words[:3]):  # [python, its options,] dvc
+            return process
+    return None
+
+
+def end_with_dvc() -> None:
+    """Ends this stage when the dvc that runs it ends. Raises Stopped where it has ended already."""
+    dvc = dvc_process()
+    if dvc is not None:
+        end_with(dvc)
+    elif "DVC_STAGE" in os.environ:  # dvc sets it for every stage, so it started us, and was killed since
+        raise Stopped(signal.SIGTERM)
+
+
+def current_session() -> str:
+    """A name for the dvc run (or else the process) that we work for, the same in all its stages."""
+    process = dvc_process() or psutil.Process()
+    return json.dumps([process.pid, process.create_time()])
+
+
+def folds_to_train(fold: int, listed: Sequence[int], jobs: int) -> tuple[list[int], bool]:
+    """The folds that the stage of one fold trains, and whether all of them were asked for by force.
+
+    All listed ones, side by side, unless the user wants this one alone: with one job, or by naming train_fold@k to dvc.
+    """
+    process = dvc_process()
+    words = process.cmdline() if process else []
+    if jobs == 1 or os.environ.get("AUDIOCNN_JOBS") == "1" or any(map(_NAMED_FOLD.fullmatch, words)):
+        return [fold], True
+    return [fold, *(other for other in listed if other != fold)], is_forced(words)
+
+
+def is_forced(words: Sequence[str]) -> bool:
+    """Whether a dvc command line asks to run stages that have not changed."""
+    return any(map(_FORCE.fullmatch, words))
+
+
+def dvc_has(fold: int, results: Mapping[str, bytes]) -> bool:
+    """Whether dvc.lock records exactly these results, for the params as they stand, and DVC's cache holds them.
+
+    Then DVC could have restored them and had no reason to run the stage but --force. A lock alone says less: in a fresh
+    clone it records what the cache has yet to get.
+    """
+    stage = read_lock(Path()).get(f"train_fold@{fold}")
+    if stage is None:
+        return False
+    digests = {name: md5(content) for name, content in results.items()}
+    params = read_yaml(PARAMS_FILE)
+    if {Path(path).name: digest for path, digest in stage.outs.items()} != digests:
+        return False
+    return all(params.get(group) == value for group, value in stage.params.items()) and _in_cache(digests.values())
+
+
+def _in_cache(digests: Iterable[str]) -> bool:
+    answer = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
+    cache = Path(answer.stdout.strip()) / "files" / "md5"
+    return answer.returncode == 0 and all((cache / digest[:2] / digest[2:]).exists() for digest in digests)

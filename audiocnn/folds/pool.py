@@ -1,0 +1,162 @@
+"""Handing folds out to worker processes on this machine: the one place that knows how work reaches a processor.
+
+Every worker gets the whole list and takes the folds whose lock is free, so a fast one takes more of them. All they tell
+each other and us goes through the checkpoint folders; another engine (a cluster's) only has to start the same worker
+elsewhere.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from audiocnn.config.model_params import ModelParams
+from audiocnn.config.runtime import visible_gpus
+from audiocnn.config.settings import Settings
+from audiocnn.config.train_params import TrainParams
+from audiocnn.errors import UserError
+from audiocnn.folds.bars import FoldBars
+from audiocnn.folds.plan import Plan
+from audiocnn.processes import StopSignal
+from audiocnn.tracking.tracker import experiment_group
+
+_POLL = 0.2  # seconds between two looks at the workers
+# glibc's settings, read when a process starts: keep large blocks instead of handing them back at every free. A step's
+# activations of some 100 MB would otherwise be mapped and page-faulted anew each time, a third of the step. Other C
+# libraries ignore them.
+KEEP_LARGE_BLOCKS = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "MALLOC_TOP_PAD_": str(64 << 20),  # bytes that the heap grows by
+}
+
+
+class WorkerJob(Settings):
+    """What a worker process is told, as JSON on its command line: the folds with their KEYs, and their inputs.
+
+    root: the checkpoint root. session: the dvc run. group: the W&B group. supervisor: the process id of its parent.
+    """
+
+    keys: dict[int, str]
+    prepared: str
+    root: str
+    model: ModelParams
+    train: TrainParams
+    device: str
+    session: str
+    group: str
+    supervisor: int
+
+    @classmethod
+    def of(cls, plan: Plan, keys: Mapping[int, str], session: str) -> "WorkerJob":
+        """The job of some of a plan's folds."""
+        return cls(
+            keys=dict(keys),
+            prepared=str(plan.prepared),
+            root=str(plan.root),
+            model=plan.model,
+            train=plan.train,
+            device=plan.device,
+            session=session,
+            group=experiment_group(plan.model, plan.train, plan.meta.digests),
+            supervisor=os.getpid(),
+        )
+
+
+def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
+    """Runs up to `jobs` workers until each has found no more folds to take, showing what they do.
+
+    Raises Stopped after a signal, once all have ended, and UserError where a worker died without a word.
+    """
+    logs = _log_files(Path(job.root), min(jobs, len(job.keys)))
+    with ExitStack() as stack:
+        workers = [stack.enter_context(_Worker(job, log, gpu)) for log, gpu in zip(logs, _gpus(job, logs), strict=True)]
+        _watch(workers, stack.enter_context(FoldBars(Path(job.root), job.keys, job.train.epochs)), stop)
+    if stop.received is not None:
+        for log in logs:
+            log.unlink()
+        stop.check()
+    for worker, log in zip(workers, logs, strict=True):
+        if worker.exit_code != 0:
+            unexplained = f"a training process ended with code {worker.exit_code}: its last words are in {log}."
+            raise UserError(worker.error or unexplained)
+        log.unlink()
+
+
+def _log_files(root: Path, count: int) -> list[Path]:
+    folder = root / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return [folder / f"worker_{os.getpid()}_{index}.log" for index in range(count)]
+
+
+def _gpus(job: WorkerJob, logs: Sequence[Path]) -> list[str | None]:
+    """The GPU of each worker, in turn; None where folds train on none."""
+    gpus = visible_gpus(job.device)
+    return [gpus[index % len(gpus)] if gpus else None for index in range(len(logs))]
+
+
+def _watch(workers: Sequence["_Worker"], bars: FoldBars, stop: StopSignal) -> None:
+    """Shows what the workers say until all have ended; a signal is passed on to them."""
+    while any(worker.is_running() for worker in workers):
+        if stop.received is not None:
+            for worker in workers:
+                worker.stop()
+        for worker in workers:
+            bars.say(worker.new_lines())
+        bars.update()
+        time.sleep(_POLL)
+    for worker in workers:
+        bars.say(worker.new_lines())
+
+
+class _Worker:
+    """A worker process, its log and its GPU. Leaving the context ends it."""
+
+    def __init__(self, job: WorkerJob, log: Path, gpu: str | None) -> None:
+        self._output = log.open("wb")
+        self._log: IO[str] = log.open(encoding="utf-8", errors="replace")
+        self._rest = ""
+        self.error: str | None = None  # the sentence of errors.run_command, where it ended with one
+        self._asked = False
+        # A process group of its own: Ctrl-C reaches us alone, and we pass it on once.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "audiocnn.folds.worker", job.model_dump_json()],
+            env={**os.environ, **KEEP_LARGE_BLOCKS, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.is_running():
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+        self._log.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        if not self._asked and self.is_running():
+            self._process.terminate()
+        self._asked = True
+
+    def new_lines(self) -> list[str]:
+        *lines, self._rest = (self._rest + self._log.read()).split("\n")
+        for line in lines:
+            self.error = line.removeprefix("error: ") if line.startswith("error: ") else self.error
+        # How errors.run_command ends a worker. Every worker may print these, and the command prints them once.
+        return [line for line in lines if not line.startswith(("error: ", "stopped by "))]

@@ -1,0 +1,32 @@
+"""Where a fold is, from its checkpoint folder alone."""
+
+import json
+
+from audiocnn.checkpoints.lock import is_locked
+from audiocnn.checkpoints.progress import read_progress
+from audiocnn.checkpoints.training_state import load_training_state_json
+from audiocnn.config.outs import fold_result_name
+from audiocnn.folds.plan import Plan
+
+
+def fold_status(plan: Plan, fold: int) -> tuple[str, str, str, str]:
+    """A fold's state (finished, training, stopped, not begun), epochs, best accuracy and time left, as text."""
+    folder = plan.folder(fold)
+    if (results := plan.results(fold)) is not None:
+        history = json.loads(results[fold_result_name(fold)])["history"]
+        return "finished", str(len(history["loss"])), f"{max(history['val_accuracy']):.4f}", ""
+    done = load_training_state_json(folder, fold)["last_epoch"]
+    state = "training" if is_locked(folder) else "stopped" if done else "not begun"
+    progress = read_progress(folder)
+    best, left = "", ""
+    if progress is not None and done:
+        best = f"{progress['best_accuracy']:.4f}"
+        left = f"< {duration((plan.train.epochs - done) * progress['seconds_per_epoch'])}"
+    return state, f"{done}/{plan.train.epochs}", best, left
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,86 @@
+"""A dataset repository of the Hub: its files, verified, into a staging folder; a dataset to it."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from audiocnn.config.hub_names import HubName, is_commit
+from audiocnn.hub.client import HubError, commit_of, explained, hub_api, other_bytes, patiently
+
+
+def resolve(name: HubName) -> str:
+    """A dataset revision's commit, 40 hex digits: itself without any request, or what a branch or tag names now."""
+    if is_commit(name.revision):
+        return name.revision
+    task = f"get dataset {name.repository} at {name.revision}"
+    api = hub_api()
+    try:
+        info = patiently(lambda: api.dataset_info(name.repository, revision=name.revision))
+    except HubError as trouble:
+        raise explained(trouble, task) from None
+    return commit_of(info, task)  # it becomes a folder's name
+
+
+def download(repository: str, commit: str, names: Sequence[str], folder: Path) -> None:
+    """Makes `folder` hold those of the named files that the dataset has, each with the checksum that is listed there.
+
+    Files that an earlier call completed stay. A file whose bytes are not what is listed is downloaded once more.
+    Raises UserError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    task = f"get dataset {repository} at {commit}"
+    try:
+        damaged = _download(repository, commit, names, folder)
+        if damaged:
+            for name in damaged:
+                (folder / name).unlink()
+            damaged = _download(repository, commit, names, folder)
+    except HubError as trouble:
+        raise explained(trouble, task) from None
+    if damaged:
+        raise other_bytes(task, damaged[0])
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # the library's notes, with times in them
+
+
+def _download(repository: str, commit: str, names: Sequence[str], folder: Path) -> list[str]:
+    """One download of what is missing; returns the names of files whose checksum is wrong."""
+    api = hub_api(progress=True)
+    patiently(
+        lambda: api.snapshot_download(
+            repository,
+            repo_type="dataset",
+            revision=commit,
+            local_dir=folder,
+            allow_patterns=list(names),
+            max_workers=2,
+        )
+    )
+    # The library compares no checksum of its own over plain HTTP.
+    result = patiently(
+        lambda: api.verify_repo_checksums(repository, repo_type="dataset", revision=commit, local_dir=folder)
+    )
+    return [mismatch["path"] for mismatch in result.mismatches]
+
+
+def push_dataset(folder: Path, names: Sequence[str], card: str, repository: str) -> None:
+    """Uploads the named files of a folder and README.md in one commit, to a repository made where there is none.
+
+    Raises UserError, and then nothing of the commit is there.
+    """
+    api = hub_api(progress=True)  # before the library is imported: it sets what that reads
+    from huggingface_hub import CommitOperationAdd
+
+    files: dict[str, Path | bytes] = {name: folder / name for name in names}
+    files["README.md"] = card.encode()
+    try:
+        patiently(lambda: api.create_repo(repository, repo_type="dataset", exist_ok=True))
+        patiently(
+            lambda: api.create_commit(
+                repository,
+                [CommitOperationAdd(name, content) for name, content in files.items()],
+                commit_message="Spectrograms made by audiocnn features",
+                repo_type="dataset",
+            )
+        )
+    except HubError as trouble:
+        raise explained(trouble, f"write to dataset {repository}") from None

@@ -1,0 +1,90 @@
+"""This process: stopping politely, ending with the one that it works for, its cores, and silence from C libraries."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from audiocnn.errors import Stopped
+
+_POLL = 0.5  # seconds between two looks at the process we work for
+_GRACE = 5.0  # seconds for the current batch, once that process is gone
+
+
+class StopSignal:
+    """From its creation on, the first SIGINT or SIGTERM is noted for check(), and the second ends the process."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self._note)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            os._exit(128 + signum)
+        self.received = signum
+
+    def check(self) -> None:
+        """Raises Stopped where a signal has come."""
+        if self.received is not None:
+            raise Stopped(self.received)
+
+
+def end_with(process: psutil.Process) -> None:
+    """Ends this process soon after another one has ended: SIGTERM to itself first, SIGKILL's effect _GRACE s later.
+
+    A thread that polls, because Linux's parent-death signal follows the parent's thread and other systems have none.
+    """
+    threading.Thread(target=_watch, args=(process,), daemon=True).start()
+
+
+def _watch(process: psutil.Process) -> None:
+    while is_alive(process):
+        time.sleep(_POLL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE)
+    os._exit(128 + signal.SIGTERM)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether this very process (not a later one under its number) still runs."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, which a container or `taskset` may limit below the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def decoders_silenced() -> Iterator[None]:
+    """Keeps from the terminal what C libraries write there by themselves; what Python prints goes through.
+
+    `AUDIOCNN_DEBUG=1` shows it.
+    """
+    if sys.stderr is not sys.__stderr__ or os.environ.get("AUDIOCNN_DEBUG") == "1":
+        yield
+        return
+    with os.fdopen(os.dup(2), "w", errors="backslashreplace", buffering=1) as ours:
+        silence_stderr()
+        try:
+            with redirect_stderr(ours):
+                yield
+        finally:
+            os.dup2(ours.fileno(), 2)
+
+
+def silence_stderr() -> None:
+    """From here on, nothing that this process writes to stderr is seen."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)

@@ -1,0 +1,124 @@
+"""A finished run as a release: the best models with everything that says what they are worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiocnn.config.data_params import source_kind
+from audiocnn.config.hub_names import is_repository
+from audiocnn.config.outs import FOLD_RESULTS, HISTORIES, METRICS, MODELS, weights_name, weights_number
+from audiocnn.config.params import PARAMS_FILE, Params, read_params
+from audiocnn.config.train_params import params_digest
+from audiocnn.errors import UserError
+from audiocnn.evaluation import rows
+from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_fold_results
+from audiocnn.files import json_text, write_atomically
+from audiocnn.model.weights import WeightsHeader
+
+_CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One finished run: its params, its folds' results in order, and each fold's weights."""
+
+    params: Params
+    results: list[FoldResult]
+    headers: list[WeightsHeader]
+
+
+def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
+    """Pushes what models/, metrics/ and results/ hold, or writes it into a new folder. Raises UserError."""
+    if not is_repository(repository):
+        raise UserError(f"--repo is {repository!r}, expected OWNER/NAME.")
+    if dry_run is not None and dry_run.exists() and (not dry_run.is_dir() or any(dry_run.iterdir())):
+        raise UserError(f"{dry_run} is there already: name a new or an empty folder for --dry-run.")
+    release = read_release()
+    if release.results[0].source == "demo" and not demo_is_meant:
+        raise UserError(
+            "these are results of the demo, on synthetic sounds: train on real ones (data.source in params.yaml), "
+            "or publish them all the same with --yes-this-is-the-demo."
+        )
+    files = release_files(release, repository)
+    for name, content in files.items():
+        if dry_run is not None:
+            write_atomically(dry_run / name, content)
+        print(f"{len(content):>10,} bytes  {name}")
+    if dry_run is not None:
+        print(f"{len(files)} files in {dry_run}, nothing is pushed; the model card is {dry_run / 'README.md'}")
+        return
+    from audiocnn.hub.models import push_release
+
+    def is_stale(name: str) -> bool:  # weights of a fold that this release does not have would vote in predictions
+        return weights_number(name) is not None
+
+    print(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}")
+
+
+def release_files(release: Release, repository: str) -> dict[str, bytes]:
+    """The files of the repository by name; the same bytes for the same run."""
+    from audiocnn.release.confusion_picture import confusion_png
+    from audiocnn.release.model_card import model_card
+
+    results = release.results
+    names = [weights_name(result.fold) for result in results]
+    histories = [{"fold": result.fold, **result.history.model_dump(mode="json")} for result in results]
+    return {
+        "README.md": model_card(release.params, results, release.headers[0], repository).encode(),
+        **{name: (MODELS / name).read_bytes() for name in names},
+        PARAMS_FILE.name: PARAMS_FILE.read_bytes(),
+        "summary.json": (METRICS / "summary.json").read_bytes(),
+        "folds.csv": (METRICS / "folds.csv").read_bytes(),
+        "histories.json": json_text(histories).encode(),
+        HISTORIES.name: HISTORIES.read_bytes(),
+        "confusion_matrix.png": confusion_png(results),
+    }
+
+
+def read_release() -> Release:
+    """The finished run in this project. Raises UserError where something is missing, or is of another run."""
+    params = read_params()
+    results = read_fold_results(params.folds)
+    kind = source_kind(params.data.source)
+    if results[0].source != kind:
+        raise UserError(f"{PARAMS_FILE} names data of kind {kind}, the results are of {results[0].source}: {_CURE}.")
+    expected: Mapping[Path, bytes] = {
+        METRICS / "summary.json": json_text(rows.summary(results)).encode(),
+        METRICS / "folds.csv": rows.csv_text([rows.fold_row(result) for result in results]).encode(),
+        HISTORIES: rows.histories(results),
+    }
+    for path, content in expected.items():
+        if _read(path) != content:
+            raise UserError(f"{path} is not what {FOLD_RESULTS} give: {_CURE}.")
+    return Release(params, results, [_header(result, params) for result in results])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} is not here: {_CURE}.") from None
+
+
+def _header(result: FoldResult, params: Params) -> WeightsHeader:
+    """The header of a fold's weights, which can be loaded, and are those of the fold's result. Raises UserError."""
+    from audiocnn.inference.pretrained import load_weights
+
+    path = MODELS / weights_name(result.fold)
+    header = load_weights(path).header
+    if header is None:
+        raise UserError(f"{path} has no header, so it is not of this project's training: {_CURE}.")
+    same = {
+        "fold": header.fold == result.fold and header.dataset_fold == result.dataset_fold,
+        "classes": tuple(header.classes) == result.classes,
+        "source": header.source == result.source,
+        "epoch": header.epoch == result.best_epoch,
+        "accuracy": header.accuracy == result.history.val_accuracy[result.best_epoch],
+        "validation": header.validation == result.validation,
+        "params": header.params_digest == params_digest(params.model, params.train),
+    }
+    for name, agrees in same.items():
+        if not agrees:
+            origin = PARAMS_FILE if name == "params" else fold_result_path(result.fold)
+            raise UserError(f"{path} is of another run than {origin}, they differ in {name}: {_CURE}.")
+    return header

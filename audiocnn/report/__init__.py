@@ -1,0 +1,1 @@
+"""The HTML page on one cross-validation."""

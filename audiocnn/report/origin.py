@@ -1,0 +1,162 @@
+"""Where the report's numbers come from: params, dataset, commit and versions, and whether they belong together."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiocnn import __version__
+from audiocnn.comparison.committed import PARAMS, comparison
+from audiocnn.comparison.git import git
+from audiocnn.config import hub_names
+from audiocnn.config.data_params import source_kind
+from audiocnn.config.dvc_lock import LOCK, Lock, is_code
+from audiocnn.config.outs import FOLD_RESULTS, METRICS
+from audiocnn.config.params import Params, read_params
+from audiocnn.config.settings import validate
+from audiocnn.data.prepared import Meta
+from audiocnn.errors import UserError
+from audiocnn.evaluation.fold_results import FoldResult, mixture, read_fold_result
+from audiocnn.files import md5
+from audiocnn.report.numbers import Fold, Run
+
+Rows = list[tuple[str, str]]
+
+
+def doubts(root: Path, lock: Lock, run: Run) -> list[str]:
+    """Sentences on what speaks against the numbers being those of dvc.lock and params.yaml; best none."""
+    if "aggregate" not in lock:
+        return [
+            f"There is no {LOCK} here that records results, so nothing says which code, params and data these are of."
+        ]
+    found = []
+    if changed := _other_than_locked(root, lock):
+        found.append(
+            f"These results are not the ones that {LOCK} records ({', '.join(changed)} differs): run 'dvc repro'."
+        )
+    trained = [params for name, params in _locked(lock, run).items() if name.startswith("train_fold@")]
+    if any(params != trained[0] for params in trained):
+        found.append(f"The folds in {LOCK} were not all trained with the same params: run 'dvc repro'.")
+    if changed := _other_code(root, lock):
+        found.append(f"Code has changed since these results were made ({', '.join(changed)}): run 'dvc repro'.")
+    if read_params(root / PARAMS) != run_params(root, lock, run):
+        found.append(f"{PARAMS} has changed since these results were made: the table below has the params of {LOCK}.")
+    return found
+
+
+def run_params(root: Path, lock: Lock, run: Run) -> Params:
+    """The params that dvc.lock says the results were made with, else those of params.yaml. Raises UserError."""
+    merged: dict[str, Any] = {}
+    for params in _locked(lock, run).values():
+        merged |= params
+    return validate(Params, merged, LOCK) if "folds" in merged else read_params(root / PARAMS)
+
+
+def param_rows(params: Params) -> Rows:
+    """Every param by its dotted name, defaults too."""
+    rows: Rows = [("folds", _text(params.folds))]
+    for group in ("data", "model", "train"):
+        for name, value in getattr(params, group).model_dump().items():
+            rows.append((f"{group}.{name}", _public(value) if name == "source" else _text(value)))
+    return rows
+
+
+def dataset_name(run: Run, params: Params) -> str:
+    """What people call the dataset: the end of a folder's or Hub repository's name."""
+    kind, source = run.summary["dataset"], params.data.source
+    if kind == source_kind(source) == "folder":
+        return Path(source).name
+    if kind == "hub" and (name := hub_names.dataset_name(source)):
+        return name.repository
+    return f"the {kind}" if kind.startswith("demo") else f"a {kind} dataset"
+
+
+def dataset_rows(run: Run, params: Params, meta: Meta | None) -> Rows:
+    """Source, sizes and digest of the dataset."""
+    clips = sum(len(fold.rows) for fold in run.folds)
+    rows: Rows = [("kind", run.summary["dataset"]), ("source", _public(params.data.source))]
+    if meta is None:
+        return [*rows, ("clips held out", f"{clips}"), ("classes", f"{len(run.names)}")]
+    return [
+        *rows,
+        ("clips", f"{meta.clips}, of which {clips} were held out once"),
+        ("classes", f"{len(meta.classes)}"),
+        ("folds", f"{len(meta.folds)}, of which {len(run.folds)} were held out"),
+        ("spectrogram", f"{meta.mels} mel bands by {meta.frames} frames"),
+        ("sha256 of features.npy", meta.digests["features"]),
+    ]
+
+
+def version_rows(root: Path, run: Run) -> Rows:
+    """The commit, how the results compare with it, what trained the folds and what drew the page."""
+    import matplotlib
+
+    drawn = f"audiocnn {__version__}, matplotlib {matplotlib.__version__}, numpy {np.__version__}"
+    rows = [("commit", commit(root)), ("against the commit", comparison(root).replace("\n", "; "))]
+    return [*rows, ("folds trained by", _trainers(root, run)), ("page made by", f"{drawn}, {_python()}")]
+
+
+def commit(root: Path) -> str:
+    """The checked-out commit in words, with its day and whether tracked files differ from it."""
+    described = git(root, "describe", "--always", "--tags", "--dirty", "--abbrev=12")
+    day = git(root, "log", "-1", "--format=%cs")
+    if described is None or day is None:
+        return "none: this is not a git repository with a commit"
+    name = described.decode().strip()
+    state = "with uncommitted changes" if name.endswith("-dirty") else "no uncommitted changes"
+    return f"{name.removesuffix('-dirty')} of {day.decode().strip()}, {state}"
+
+
+def _other_than_locked(root: Path, lock: Lock) -> list[str]:
+    """The files in metrics/ whose bytes are not those that dvc.lock records."""
+    recorded = {path: digest for path, digest in lock["aggregate"].outs.items() if path.startswith(f"{METRICS}/")}
+    return sorted(path for path, digest in recorded.items() if _digest(root / path) != digest)
+
+
+def _other_code(root: Path, lock: Lock) -> list[str]:
+    """The code files whose bytes are not those that dvc.lock's stages ran with."""
+    deps = {path: digest for stage in lock.values() for path, digest in stage.deps.items() if is_code(path)}
+    return sorted(path for path, digest in deps.items() if _digest(root / path) != digest)
+
+
+def _digest(path: Path) -> str | None:
+    return md5(path.read_bytes()) if path.is_file() else None
+
+
+def _trainers(root: Path, run: Run) -> str:
+    """torch's version and the kind of device, from results/folds where they are of this run."""
+    try:
+        results = [read_fold_result(fold.fold, root / FOLD_RESULTS) for fold in run.folds]
+    except UserError:
+        return f"not known here: {FOLD_RESULTS} lacks some of the folds"
+    if not all(_is_of(result, fold, run) for result, fold in zip(results, run.folds, strict=True)):
+        return f"not known here: {FOLD_RESULTS} is of another run"
+    return mixture(results) or f"torch {results[0].torch} on {results[0].device}"
+
+
+def _is_of(result: FoldResult, fold: Fold, run: Run) -> bool:
+    same_clips = list(result.held_out.rows) == fold.rows.tolist() and list(result.classes) == run.names
+    return same_clips and result.predictions.tolist() == fold.predicted.tolist()
+
+
+def _locked(lock: Lock, run: Run) -> dict[str, dict[str, Any]]:
+    """The params that dvc.lock records, by stage; without those of folds that the run has not, which DVC keeps."""
+    names = ("fetch", "prepare", *(f"train_fold@{fold.fold}" for fold in run.folds), "aggregate")
+    return {name: lock[name].params for name in names if name in lock}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {inner}" for name, inner in sorted(value.items())) or "none"
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _public(source: str) -> str:
+    """A source without the path of somebody's folder."""
+    path = Path(source)
+    return source if "://" in source or not path.is_absolute() else f"a folder called {path.name}"
+
+
+def _python() -> str:
+    return f"Python {platform.python_version()}"

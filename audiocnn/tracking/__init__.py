@@ -1,0 +1,1 @@
+"""Weights & Biases, never in the way."""

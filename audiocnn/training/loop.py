@@ -1,0 +1,147 @@
+"""The fold's epoch loop: train, validate, commit, stop; then read the held-out fold with the best model."""
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from audiocnn.checkpoints.folder import result_names
+from audiocnn.checkpoints.key import torch_version
+from audiocnn.checkpoints.training_state import save_training_state_json
+from audiocnn.checkpoints.verified import save_bytes
+from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_dataset, split_rows
+from audiocnn.errors import UserError
+from audiocnn.files import json_text
+from audiocnn.model.weights import weights_bytes
+from audiocnn.training.resume import commit_epoch, load_best_model, resume
+from audiocnn.training.state import HISTORY, FoldJob, FoldState, Observer
+
+_EVALUATION_BATCH = 32  # fixed: another size may change the last bits; small: it takes less memory than training
+
+
+def train_fold(job: FoldJob, observer: Observer) -> None:
+    """Trains a fold to its end, from the last committed epoch, and leaves its results in the checkpoint folder.
+
+    The caller holds the fold's lock. Raises UserError where the data or the params cannot be trained on.
+    """
+    set_arithmetic(job)
+    split = split_rows(job.prepared, job.meta, job.fold, job.train.validation)
+    data = FoldData(open_dataset(job.prepared, job.device), *split)
+    state = resume(job, observer)
+    observer.starting(state.model, state.progress)
+    train_model(state, data, observer)
+    finish_fold(state, data, observer)
+
+
+def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
+    """The epoch loop. Each epoch is a pure function of (state at its start, seed, fold, epoch)."""
+    progress = state.progress
+    while not progress.is_over(state.job.train):
+        epoch = progress.epochs_done
+        lr = state.optimizer.param_groups[0]["lr"]
+        loss, accuracy = train_epoch(state, data, observer)
+        val_loss, val_accuracy = evaluate(state, data.dataset, data.validation)
+        if not math.isfinite(loss + val_loss):
+            raise UserError(
+                f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr ({lr:g})."
+            )
+        state.scheduler.step(val_loss)
+        progress.record(dict(zip(HISTORY, (loss, accuracy, val_loss, val_accuracy, lr), strict=True)))
+        commit_epoch(state)
+        observer.epoch_done(progress)
+
+
+def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[float, float]:
+    """One pass over the training rows in a new order. Returns the mean loss and accuracy, as seen while training."""
+    job, model, optimizer, rows = state.job, state.model, state.optimizer, data.train
+    epoch = state.progress.epochs_done
+    order = torch.Generator().manual_seed(job.seed("order", epoch))
+    shuffled = rows[torch.randperm(len(rows), generator=order).numpy()].tolist()
+    torch.manual_seed(job.seed("dropout", epoch))
+    model.train()
+    loss_sum, correct = torch.zeros((2,), device=job.device)
+    count = math.ceil(len(rows) / job.train.batch_size)
+    for batch, (features, labels) in enumerate(batches(data.dataset, shuffled, job.train.batch_size)):
+        with autocast(job):
+            logits = model(features).float()
+        loss = cross_entropy(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        loss_sum += loss.detach() * len(labels)  # read once an epoch: .item() would wait for the device at every batch
+        correct += (logits.detach().argmax(dim=1) == labels).sum()
+        observer.batch_done(epoch, batch + 1, count)
+    return loss_sum.item() / len(rows), correct.item() / len(rows)
+
+
+def set_arithmetic(job: FoldJob) -> None:
+    """Threads, and on a GPU algorithms that give the same bits each time."""
+    torch.set_num_threads(job.train.threads)
+    torch.set_float32_matmul_precision("highest" if job.train.precision == "float32" else "high")
+    torch.backends.cudnn.allow_tf32 = job.train.precision != "float32"
+    if job.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic cuBLAS asks for
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def autocast(job: FoldJob) -> torch.autocast:
+    """The context in which the network runs: bfloat16 where train.precision says so."""
+    return torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.train.precision == "bf16")
+
+
+def predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tensor:
+    """Logits of the given rows in evaluation mode: (rows, classes) float32, on the CPU."""
+    state.model.eval()
+    with torch.inference_mode(), autocast(state.job):
+        logits = [state.model(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
+        return torch.cat(logits).float().cpu()
+
+
+def evaluate(state: FoldState, dataset: SoundDataset, rows: Rows) -> tuple[float, float]:
+    """Mean cross-entropy (nats, in float64) and accuracy (0 to 1) over the given rows."""
+    logits, labels = predict_logits(state, dataset, rows), dataset.labels[rows].cpu()
+    accuracy = (logits.argmax(dim=1) == labels).sum().item() / len(rows)
+    return cross_entropy(logits.double(), labels).item(), accuracy
+
+
+def finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
+    """Reads the held-out fold with the best model, writes the two results, and marks the fold finished."""
+    job = state.job
+    state.model.load_state_dict(load_best_model(state))
+    logits = predict_logits(state, data.dataset, data.held_out)
+    weights_name, result_name = result_names(job.fold)
+    weights = weights_bytes(state.model, state.header(state.progress.best_epoch))
+    observer.finishing(state.progress)
+    files = dict(state.committed.get("files", {}))
+    files[weights_name] = save_bytes(job.folder / weights_name, weights)
+    result = json_text(fold_result(state, data, logits))
+    files[result_name] = save_bytes(job.folder / result_name, result.encode())
+    state.committed = {**state.committed, "key": job.key, "files": files, "finished": True}
+    save_training_state_json(job.folder, state.committed)
+
+
+def fold_result(state: FoldState, data: FoldData, logits: Tensor) -> dict[str, Any]:
+    """results/folds/fold_k.json's content. Nothing in it tells when or where it was made."""
+    job = state.job
+    return {
+        "format": 1,
+        "key": job.key,
+        "fold": job.fold,
+        "dataset_fold": job.meta.folds[job.fold],
+        "source": job.meta.source,
+        "classes": job.meta.classes,
+        "device": job.device,
+        "torch": torch_version(),
+        "validation": job.train.validation,
+        "best_epoch": state.progress.best_epoch,
+        "history": state.progress.history,
+        "held_out": {
+            "rows": data.held_out.tolist(),
+            "labels": data.dataset.labels[data.held_out].tolist(),
+            "logits": [[float(str(np.float32(value))) for value in row] for row in logits.tolist()],
+        },
+    }

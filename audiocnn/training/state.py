@@ -1,0 +1,157 @@
+"""A fold in training: the job it is given, and the state that changes with each epoch."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from audiocnn.checkpoints.pytorch import Stateful
+from audiocnn.checkpoints.training_state import TrainingState
+from audiocnn.config.model_params import ModelParams
+from audiocnn.config.train_params import TrainParams, params_digest
+from audiocnn.data.prepared import Meta
+from audiocnn.model.network import AudioCNN
+from audiocnn.model.weights import WeightsHeader
+
+HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
+
+
+class Observer(Protocol):
+    """Who watches a fold train. Any method may raise, which ends the training; what was committed stays."""
+
+    def say(self, message: str) -> None:
+        """Takes a line for people."""
+
+    def starting(self, model: nn.Module, progress: "Progress") -> None:
+        """The training starts or resumes from here."""
+
+    def batch_done(self, epoch: int, batch: int, batches: int) -> None:
+        """So many batches of an epoch's are trained on."""
+
+    def epoch_done(self, progress: "Progress") -> None:
+        """The last epoch of the history is committed."""
+
+    def finishing(self, progress: "Progress") -> None:
+        """The results are next to be written."""
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One fold to train: its inputs, and the checkpoint folder it works in.
+
+    keep_file: whether a file of the folder, by name, is kept longer than resuming needs it.
+    """
+
+    fold: int
+    key: str
+    prepared: Path
+    folder: Path
+    meta: Meta
+    model: ModelParams
+    train: TrainParams
+    device: str = "cpu"
+    keep_file: Callable[[str], bool] = field(default=lambda name: False)
+
+    def seed(self, purpose: str, epoch: int = -1) -> int:
+        """A seed for one purpose, a function of (seed, fold, epoch) alone: nothing about randomness is stored."""
+        text = f"{self.train.seed}/{self.fold}/{epoch}/{purpose}"
+        bits = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        return bits >> 1  # 63 bits: torch takes a signed integer
+
+
+@dataclass
+class Progress:
+    """What the rest of the training depends on beside model, optimizer and scheduler. Epochs count from 0."""
+
+    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
+    best_epoch: int = -1
+    best_accuracy: float = -1.0
+    lowest_val_loss: float = math.inf
+    epochs_without_lower_loss: int = 0
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs are trained, which is also the number of the next one."""
+        return len(self.history["loss"])
+
+    def metrics(self, epoch: int) -> dict[str, float]:
+        """An epoch's metrics by HISTORY's names."""
+        return {name: values[epoch] for name, values in self.history.items()}
+
+    def record(self, metrics: dict[str, float]) -> None:
+        """Takes an epoch's metrics (by HISTORY's names) into the history, the best so far and the early stop."""
+        if metrics["val_accuracy"] > self.best_accuracy:  # the first of equals stays the best
+            self.best_epoch, self.best_accuracy = self.epochs_done, metrics["val_accuracy"]
+        lower = metrics["val_loss"] < self.lowest_val_loss
+        self.lowest_val_loss = min(self.lowest_val_loss, metrics["val_loss"])
+        self.epochs_without_lower_loss = 0 if lower else self.epochs_without_lower_loss + 1
+        for name in HISTORY:
+            self.history[name].append(metrics[name])
+
+    def is_over(self, train: TrainParams) -> bool:
+        """Whether the last epoch has been trained, or the early stop reached."""
+        return self.epochs_done >= train.epochs or self.epochs_without_lower_loss >= train.early_stopping_patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """From the checkpoint."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+class FoldState:
+    """A fold's job and everything that training it changes.
+
+    model, optimizer, scheduler, progress: what a checkpoint holds. committed: training_state.json as written last.
+    As new, its weights are a function of (seed, fold).
+    """
+
+    def __init__(self, job: FoldJob) -> None:
+        self.job = job
+        torch.manual_seed(job.seed("weights"))
+        sizes = job.model.model_dump()
+        model = AudioCNN(job.meta.mels, len(job.meta.classes), job.meta.frames, **sizes)
+        self.model = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        fused = job.device != "mps"  # one kernel for all weights; torch has none for MPS in every version we take
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=job.train.lr, fused=fused)
+        self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, factor=job.train.lr_factor, patience=job.train.lr_patience, min_lr=job.train.min_lr
+        )
+        self.progress = Progress()
+        self.committed: TrainingState = {"last_fold": job.fold, "last_epoch": 0, "key": job.key, "files": {}}
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """What a checkpoint holds, by name."""
+        return {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "progress": self.progress,
+        }
+
+    def header(self, epoch: int) -> WeightsHeader:
+        """The header of the weights after `epoch`."""
+        job = self.job
+        return WeightsHeader(
+            classes=job.meta.classes,
+            mels=job.meta.mels,
+            frames=job.meta.frames,
+            model=job.model,
+            recipe=job.meta.recipe,
+            source=job.meta.source,
+            fold=job.fold,
+            dataset_fold=job.meta.folds[job.fold],
+            epoch=epoch,
+            accuracy=self.progress.history["val_accuracy"][epoch],
+            validation=job.train.validation,
+            params_digest=params_digest(job.model, job.train),
+        )

@@ -1,0 +1,375 @@
+"""`audiocnn predict`: from sound files and spectrograms to classes, and a sentence for whatever cannot be used."""
+
+import csv
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from audiocnn.cli.main import main
+from audiocnn.model.network import AudioCNN
+from audiocnn.sound.spectrogram import clip_spectrogram
+from audiocnn.training.loop import train_fold
+from tests.support.prepared import CLASSES, write_prepared
+from tests.support.processes import environment
+from tests.support.training import Watcher, make_job, result_bytes
+from tests.support.weights import FRAMES, MELS, RECIPE, make_header, make_weights, without_header, write_weights
+
+SECONDS = RECIPE.seconds
+Predict = Callable[..., tuple[int, str, str]]
+Objects = list[dict[str, Any]]
+
+
+@pytest.fixture
+def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Predict:
+    """Runs the command in tmp_path, where models/ has two folds; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDIOCNN_DEBUG", raising=False)
+    write_weights(tmp_path / "models", make_weights(1), make_weights(2, make_header(fold=1, dataset_fold=2)))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main(["predict", *map(str, arguments)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def noise(seconds: float = SECONDS, seed: int = 0, rate: int = RECIPE.rate, channels: int = 1) -> NDArray[np.float32]:
+    """(samples, channels) float32, louder at one end of the spectrum than at the other."""
+    sound = np.random.default_rng(seed).normal(size=(round(seconds * rate), channels))
+    return (0.1 * np.cumsum(sound, axis=0) / (1 + seed)).clip(-1, 1).astype(np.float32)
+
+
+def write_noise(path: Path, seconds: float = SECONDS, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise(seconds, seed), RECIPE.rate)
+    return path
+
+
+def objects(output: str) -> Objects:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def expected_probabilities(models: Path, spectrogram: NDArray[np.float32], folds: tuple[int, ...]) -> NDArray[Any]:
+    networks = [AudioCNN.from_pretrained(models, fold=fold) for fold in folds]
+    with torch.inference_mode():
+        batch = torch.from_numpy(spectrogram[None])
+        votes = [torch.softmax(network(batch)[0].double(), dim=0).numpy() for network in networks]
+    return np.asarray(np.mean(votes, axis=0))
+
+
+@pytest.mark.parametrize(("option", "folds"), [([], (0, 1)), (["--fold", 0], (0,)), (["--fold", 1], (1,))])
+def test_json_is_the_mean_probability_of_all_folds_or_of_one(
+    predict: Predict, tmp_path: Path, option: list[object], folds: tuple[int, ...]
+) -> None:
+    path = write_noise(tmp_path / "clip.wav")
+    code, out, err = predict("clip.wav", "--json", *option)
+    assert (code, err) == (0, "")
+    (line,) = objects(out)
+    expected = expected_probabilities(tmp_path / "models", clip_spectrogram(path, RECIPE), folds)
+    assert line == {
+        "file": "clip.wav",
+        "start": 0.0,
+        "end": SECONDS,
+        "class": CLASSES[int(expected.argmax())],
+        "index": int(expected.argmax()),
+        "probability": pytest.approx(expected.max(), abs=2e-6),
+        "probabilities": {name: pytest.approx(value, abs=2e-6) for name, value in zip(CLASSES, expected, strict=True)},
+    }
+    assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_training_clip_gets_the_class_that_training_saw(predict: Predict, tmp_path: Path) -> None:
+    prepared, root = tmp_path / "prepared", tmp_path / "checkpoints"
+    write_prepared(prepared)
+    job = make_job(prepared, root)
+    train_fold(job, Watcher())
+    finished = result_bytes(job.folder)
+    write_weights(tmp_path / "trained", finished["model_fold_0_best.safetensors"])
+    held_out = json.loads(finished["fold_0.json"])["held_out"]
+    features = np.load(prepared / "features.npy")
+    np.save(tmp_path / "held_out.npy", features[held_out["rows"]])
+    _, out, _ = predict("held_out.npy", "--models", "trained", "--json")
+    logits = np.array(held_out["logits"])
+    assert [line["index"] for line in objects(out)] == logits.argmax(axis=1).tolist()
+    expected = torch.from_numpy(logits).softmax(dim=1).max(dim=1).values.tolist()
+    assert [line["probability"] for line in objects(out)] == pytest.approx(expected, abs=2e-6)
+
+
+def test_a_long_recording_is_answered_window_by_window(predict: Predict, tmp_path: Path) -> None:
+    sound = noise(4.5 * SECONDS)
+    soundfile.write(tmp_path / "long.wav", sound, RECIPE.rate)
+    lines = objects(predict("long.wav", "--json")[1])
+    starts = [0.0, SECONDS, 2 * SECONDS, 3 * SECONDS, 3.5 * SECONDS]
+    assert [line["start"] for line in lines] == pytest.approx(starts)
+    assert [line["end"] for line in lines] == pytest.approx([start + SECONDS for start in starts])
+    lines = objects(predict("long.wav", "--json", "--hop", SECONDS / 2)[1])
+    assert [line["start"] for line in lines] == pytest.approx([SECONDS / 2 * index for index in range(8)])
+
+
+@pytest.mark.parametrize("hop", ["0", "-1", "0.001", "nan", "inf"])
+def test_a_hop_that_gets_nowhere_is_refused(predict: Predict, tmp_path: Path, hop: str) -> None:
+    write_noise(tmp_path / "clip.wav")
+    code, out, err = predict("clip.wav", f"--hop={hop}")
+    assert (code, out) == (1, "")
+    assert "expected at least 0.016" in err
+
+
+def test_csv_has_a_row_for_each_of_the_top_classes(predict: Predict, tmp_path: Path) -> None:
+    write_noise(tmp_path / "a, b.wav")
+    _, out, _ = predict("a, b.wav", "--csv", "--top", 2)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    (line,) = objects(predict("a, b.wav", "--json")[1])
+    best, second = sorted(line["probabilities"].items(), key=lambda pair: -pair[1])[:2]
+    assert [(row["file"], row["rank"], row["class"], float(row["probability"])) for row in rows] == [
+        ("a, b.wav", "1", *best),
+        ("a, b.wav", "2", *second),
+    ]
+    assert objects(predict("a, b.wav", "--json", "--top", 2)[1])[0]["probabilities"] == dict([best, second])
+
+
+def test_the_table_is_aligned_and_obeys_no_file_name(predict: Predict, tmp_path: Path) -> None:
+    evil = write_noise(tmp_path / "\x1b[2Jevil\n.wav")
+    write_noise(tmp_path / "clip.wav", 10 * SECONDS)
+    _, out, _ = predict("clip.wav", evil.name, "--top", 3)
+    assert "\x1b" not in out
+    lines = out.splitlines()
+    assert len(lines) == 12
+    assert len(set(map(len, lines))) == 1
+    assert lines[-1].startswith(r"\x1b[2Jevil\n.wav")
+
+
+def test_folders_and_lists_are_taken_in_order(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("folder/b/2.FLAC", "folder/b/1.wav", "folder/a.ogg", "folder/c.mp3", "other.wav"):
+        write_noise(tmp_path / name)
+    (tmp_path / "folder/readme.txt").write_text("not a sound")
+    _, out, _ = predict("folder", "--json")
+    files = ["folder/a.ogg", "folder/b/1.wav", "folder/b/2.FLAC", "folder/c.mp3"]
+    assert [line["file"] for line in objects(out)] == files
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"other.wav\n\nfolder/a.ogg\n")))
+    _, out, _ = predict("-", "--json")
+    assert [line["file"] for line in objects(out)] == ["other.wav", "folder/a.ogg"]
+
+
+def test_a_files_answer_does_not_depend_on_its_neighbours(predict: Predict, tmp_path: Path) -> None:
+    for index in range(70):
+        write_noise(tmp_path / f"many/{index:02}.wav", seed=index)
+    together = objects(predict("many", "--json")[1])
+    for line in together[::23]:
+        (alone,) = objects(predict(line["file"], "--json")[1])
+        assert alone.pop("probabilities") == pytest.approx(line["probabilities"], abs=2e-6)
+        assert (alone["file"], alone["class"], alone["index"]) == (line["file"], line["class"], line["index"])
+
+
+def test_spectrograms_are_taken_as_they_are(predict: Predict, tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).normal(-40, 10, size=(3, MELS, FRAMES))
+    np.save(tmp_path / "one.npy", stack[1].astype(np.float32))
+    np.save(tmp_path / "stack.npy", stack)
+    _, out, _ = predict("one.npy", "stack.npy", "--json")
+    one, *rows = objects(out)
+    assert (one["file"], one["start"], one["end"]) == ("one.npy", None, None)
+    assert [row["file"] for row in rows] == ["stack.npy[0]", "stack.npy[1]", "stack.npy[2]"]
+    assert rows[1]["probabilities"] == pytest.approx(one["probabilities"])
+    assert predict("one.npy")[1].splitlines()[1].split()[1:3] == ["-", "-"]
+
+
+def test_spectrograms_need_no_library_for_sound(predict: Predict, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros((MELS, FRAMES), np.float32))
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(['librosa', 'soundfile', 'soxr']))\n"
+        "from audiocnn.cli.main import main; sys.exit(main(['predict', 'one.npy', '--csv']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"file,start,end,rank,class,index,probability\none.npy,,,1,")
+
+
+class Payload:
+    """A pickle that would make a file, were it opened."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("code was run",)
+
+
+def write_bad_spectrograms(folder: Path) -> dict[str, str]:
+    """Writes .npy files that cannot be used; returns what must be said of each."""
+    np.save(folder / "integers.npy", np.zeros((MELS, FRAMES), np.int64))
+    np.save(folder / "mels.npy", np.zeros((MELS + 1, FRAMES), np.float32))
+    np.save(folder / "axes.npy", np.zeros((1, MELS, FRAMES, 1), np.float32))
+    np.save(folder / "nan.npy", np.full((MELS, FRAMES), np.nan, np.float32))
+    np.save(folder / "huge.npy", np.full((MELS, FRAMES), 1e300))
+    np.save(folder / "objects.npy", np.array([Payload()], dtype=object), allow_pickle=True)
+    (folder / "pickle.npy").write_bytes(pickle.dumps(Payload()))
+    (folder / "empty.npy").write_bytes(b"")
+    np.save(folder / "claims.npy", np.zeros((1, MELS, FRAMES), np.float32))
+    claim = (folder / "claims.npy").read_bytes().replace(b"(1, ", b"(9, ")
+    (folder / "claims.npy").write_bytes(claim)
+    return {
+        "integers.npy": "unreadable: it is int64 (8, 16), expected float",
+        "mels.npy": "unreadable: its shape is (9, 16), expected (8, 16)",
+        "axes.npy": "unreadable: it is float32 (1, 8, 16, 1), expected float",
+        "nan.npy": "non-finite",
+        "huge.npy": "non-finite",
+        "objects.npy": "unreadable",
+        "pickle.npy": "unreadable",
+        "empty.npy": "unreadable",
+        "claims.npy": "unreadable",
+    }
+
+
+def write_bad_sounds(folder: Path) -> dict[str, str]:
+    """Writes sound files that cannot be used; returns what must be said of each."""
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("this is no sound at all\n" * 50)
+    soundfile.write(folder / "one sample.wav", np.ones(1, np.float32), RECIPE.rate)
+    soundfile.write(folder / "nan.wav", np.full(5000, np.nan, np.float32), RECIPE.rate, subtype="FLOAT")
+    soundfile.write(folder / "silence.wav", np.zeros(2000, np.float32), RECIPE.rate)
+    eight_hours = 8 * 3600 * RECIPE.rate * 2
+    soundfile.write(folder / "claims.wav", np.zeros(1, np.float32), RECIPE.rate)
+    wav = bytearray((folder / "claims.wav").read_bytes()[:44])
+    wav[40:44] = eight_hours.to_bytes(4, "little")
+    (folder / "claims.wav").write_bytes(wav)
+    return {
+        "empty.wav": "empty: 0 bytes",
+        "text.wav": "unreadable",
+        "one sample.wav": "too short: 1 samples",
+        "nan.wav": "non-finite",
+        "silence.wav": "silent",
+        "claims.wav": "empty: no samples",
+        "gone.wav": "missing: no such file",
+    }
+
+
+@pytest.mark.parametrize("write_bad", [write_bad_sounds, write_bad_spectrograms])
+def test_bad_files_are_reported_and_the_others_go_on(
+    predict: Predict, tmp_path: Path, write_bad: Callable[[Path], dict[str, str]]
+) -> None:
+    problems = write_bad(tmp_path)
+    write_noise(tmp_path / "first.wav")
+    write_noise(tmp_path / "last.wav")
+    code, out, err = predict("first.wav", *problems, "last.wav", "--json")
+    assert code == 1
+    assert [line["file"] for line in objects(out)] == ["first.wav", "last.wav"]
+    said = err.splitlines()
+    assert len(said) == len(problems)
+    for line, (name, problem) in zip(said, problems.items(), strict=True):
+        assert line.startswith(f"error: {name}: {problem}")
+    assert not (tmp_path / "code was run").exists()
+
+
+def test_sounds_of_any_form_are_one_sound(predict: Predict, tmp_path: Path) -> None:
+    sound = np.sin(2 * np.pi * 440 * np.arange(round(192_000 * SECONDS)) / 192_000, dtype=np.float32)[:, None] / 2
+    soundfile.write(tmp_path / "plain.wav", sound[::24], RECIPE.rate, subtype="FLOAT")
+    soundfile.write(tmp_path / "24 bit.wav", sound[::24], RECIPE.rate, subtype="PCM_24")
+    soundfile.write(tmp_path / "192 kHz.wav", sound, 192_000)
+    soundfile.write(tmp_path / "6 channels.wav", np.repeat(sound[::24], 6, axis=1), RECIPE.rate, subtype="FLOAT")
+    _, out, err = predict("plain.wav", "24 bit.wav", "192 kHz.wav", "6 channels.wav", "--json")
+    plain, deep, fast, wide = (line["probabilities"] for line in objects(out))
+    assert err == ""
+    assert deep == pytest.approx(plain, abs=0.01)
+    assert fast == pytest.approx(plain, abs=0.05)
+    assert wide == pytest.approx(plain, abs=1e-5)
+
+
+def test_without_a_recipe_a_sound_gets_a_sentence_and_a_spectrogram_an_answer(predict: Predict, tmp_path: Path) -> None:
+    write_weights(tmp_path / "plain", without_header(make_weights()))
+    write_weights(tmp_path / "other", make_weights(header=make_header(recipe=None)))
+    write_noise(tmp_path / "clip.wav")
+    np.save(tmp_path / "one.npy", np.zeros((MELS, 3 * FRAMES), np.float32))
+    np.save(tmp_path / "short.npy", np.zeros((MELS, FRAMES - 1), np.float32))
+    for models in ("plain", "other"):
+        code, _, err = predict("clip.wav", "--models", models)
+        assert code == 1
+        assert f"clip.wav is taken for a sound, and the weights in {models} hold no recipe" in err
+    code, out, err = predict("one.npy", "--models", "plain", "--json")
+    assert (code, err) == (0, "these weights have no header: classes are shown by their number\n")
+    assert set(objects(out)[0]["probabilities"]) == {"0", "1", "2"}
+    assert "expected 8 mels and at least 16 frames" in predict("short.npy", "--models", "plain")[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"classes": ["dog bark", "siren", "engine, idling"]}, "classes"),
+        ({"recipe": {**RECIPE.model_dump(), "fmax": 3000.0}}, "recipe"),
+    ],
+)
+def test_weights_that_answer_different_questions_do_not_vote_together(
+    predict: Predict, tmp_path: Path, change: dict[str, Any], name: str
+) -> None:
+    write_weights(tmp_path / "mixed", make_weights(), make_weights(header=make_header(**change)))
+    write_noise(tmp_path / "clip.wav")
+    code, _, err = predict("clip.wav", "--models", "mixed")
+    assert code == 1
+    assert f"model_fold_1_best.safetensors differ in {name}" in err
+    assert predict("clip.wav", "--models", "mixed", "--fold", 1)[0] == 0
+
+
+def test_weights_of_the_demo_say_so_once(predict: Predict, tmp_path: Path) -> None:
+    write_weights(tmp_path / "demo", *(make_weights(header=make_header(source="demo")) for _ in range(3)))
+    write_noise(tmp_path / "clip.wav")
+    code, _, err = predict("clip.wav", "clip.wav", "--models", "demo")
+    assert code == 0
+    assert err == "these weights are of the demo (synthetic sounds): for real ones, train on real ones\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["clip.wav", "--models", "modles"], "--models modles is not here"),
+        (["clip.wav", "--models", "owner/net"], "--models owner/net is not here"),
+        (["clip.wav", "--models", "."], "holds no model_fold_0_best.safetensors"),
+        (["clip.wav", "--fold", "2"], "models has no fold 2: it has 0, 1."),
+        (["clip.wav", "--top", "0"], "--top is 0, expected at least 1."),
+        (["empty"], "empty: no files, expected ones that end in .wav"),
+    ],
+)
+def test_mistakes_get_a_sentence(predict: Predict, tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    write_noise(tmp_path / "clip.wav")
+    (tmp_path / "empty").mkdir()
+    code, out, err = predict(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(predict: Predict, tmp_path: Path) -> None:
+    write_noise(tmp_path / "long.wav", 3000 * SECONDS)
+    command = [sys.executable, "-m", "audiocnn.cli", "predict", "long.wav", "--json"]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), **pipe) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline().startswith(b'{"file": "long.wav", "start": 0.0')
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 128 + signal.SIGPIPE
+
+
+def test_what_a_decoder_writes_to_the_terminal_is_not_seen(predict: Predict, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "damaged.mp3", noise(20 * SECONDS), RECIPE.rate)
+    content = bytearray((tmp_path / "damaged.mp3").read_bytes())
+    places = np.random.default_rng(1).integers(500, len(content), len(content) // 8)
+    for place in places:
+        content[place] ^= 0xA5
+    (tmp_path / "damaged.mp3").write_bytes(content)
+    command = [sys.executable, "-m", "audiocnn.cli", "predict", "damaged.mp3", "gone.wav", "--csv"]
+    loud = subprocess.run(command, cwd=tmp_path, env=environment(AUDIOCNN_DEBUG="1"), capture_output=True, text=True)
+    assert "mpg123" in loud.stderr
+    quiet = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert "mpg123" not in quiet.stderr  # what it decodes of such a file differs from run to run: rows are not compared
+    assert "error: gone.wav: missing: no such file" in quiet.stderr

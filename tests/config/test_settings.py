@@ -1,0 +1,78 @@
+"""A mistake in params.yaml or runtime.yaml is one sentence that says where it is and what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from audiocnn.config.params import Params, read_params
+from audiocnn.config.runtime import Runtime, read_runtime
+from audiocnn.errors import UserError
+from tests.support.paths import ROOT
+
+
+def params_with(tmp_path: Path, text: str) -> Params:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    return read_params(path)
+
+
+def test_the_files_in_the_repository_hold_the_published_defaults() -> None:
+    params = read_params(ROOT / "params.yaml")
+    assert params == Params(folds=tuple(range(10)))
+    assert (params.train.epochs, params.train.batch_size, params.train.lr) == (50, 32, 1e-3)
+    assert (params.train.lr_factor, params.train.lr_patience, params.train.min_lr) == (0.2, 5, 1e-5)
+    assert params.train.early_stopping_patience == 10
+    assert read_runtime(ROOT / "runtime.yaml") == Runtime()
+
+
+@pytest.mark.parametrize("written", ["1e-05", "1e-5", "0.00001", ".00001", "1.e-5", "1E-05"])
+def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, written: str) -> None:
+    assert params_with(tmp_path, f"folds: [0]\ntrain: {{lr: {written}}}").train.lr == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("folds: [0]\ntrain: {lrr: 1}", ["train.lrr is not a setting", "did you mean train.lr?"]),
+        ("folds: [0]\ntrian: {lr: 1}", ["trian is not a setting", "did you mean train?"]),
+        ("folds: [0]\ntrain: {lr: fast}", ["train.lr is 'fast'", "expected a valid number"]),
+        ("folds: [0]\ntrain: {lr: -1}", ["train.lr is -1", "greater than 0"]),
+        ("folds: [0]\ntrain: {lr: .nan}", ["train.lr is nan"]),
+        ("folds: [0]\ntrain: {epochs: true}", ["train.epochs is True", "integer"]),
+        ("folds: [0]\ntrain: {epochs: 2.5}", ["train.epochs is 2.5", "integer"]),
+        ("folds: [0]\ntrain: {epochs: '3'}", ["train.epochs is '3'", "integer"]),
+        ("folds: [0]\ntrain: {validation: random}", ["train.validation is 'random'", "'held_out' or 'previous_fold'"]),
+        ("folds: [0, 0]", ["folds is [0, 0]", "each fold once"]),
+        ("folds: []", ["folds is []", "at least 1 item"]),
+        ("folds: 10", ["folds is 10"]),
+        ("folds: [-1]", ["folds.0 is -1"]),
+        ("train: {}", ["folds is missing"]),
+        ("folds: [0]\nmodel: {encoder_channels: [1, 2]}", ["model.encoder_channels"]),
+        ("folds: [0]\nmodel: {head_dropout: 1.0}", ["model.head_dropout is 1.0", "less than 1"]),
+        ("folds: [0]\ndata: {sha256: {features: abc}}", ["data.sha256", "features.pkl"]),
+        ("folds: [0]\ndata: {sha256: {features.pkl: abc}}", ["data.sha256", "64 lower-case hex digits"]),
+        ("folds: [0]\ndata: {source: ' '}", ["data.source"]),
+        ("- a list", ["the file"]),
+        ("a: [unclosed", ["not valid YAML"]),
+        ("!!python/object/apply:os.system [true]", ["not valid YAML"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        params_with(tmp_path, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "params.yaml" in message
+    for word in words:
+        assert word in message
+
+
+def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="git checkout"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_settings_cannot_be_changed_after_reading(tmp_path: Path) -> None:
+    params = params_with(tmp_path, "folds: [0]")
+    with pytest.raises(ValueError, match="frozen"):
+        params.train.lr = 1.0

@@ -1,0 +1,183 @@
+"""What README.md, CONTRIBUTING.md and docs/ tell a reader to type: all of it is run, or said here why not.
+
+A command runs as it stands there, in a clone whose params.yaml has a small model, with twenty clips of noise instead of
+ESC-10 in ../shared beside it, and a Hub on loopback. Where output is shown, each of its lines must be printed, in that
+order, but for numbers and names of classes.
+"""
+
+import csv
+import pickle
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from dvc.cli.parser import get_main_parser
+
+from tests.support.clones import Project, make_clone
+from tests.support.documents import DOCUMENTS, Block, Command, blocks
+from tests.support.hub_server import FakeHub, Repository
+from tests.support.paths import ROOT
+
+# Documents whose blocks another test runs, all of them.
+RUN_ELSEWHERE = {"many-machines.md": "test_many_machines.py"}
+# Commands that are not run, and why. `make` and `dvc` are asked whether they know them.
+NOT_RUN = {
+    "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
+    "make test": "installs from the network, and this is one of its tests",
+    "make test-fast": "the same",
+    'pip install --constraint constraints.txt --editable ".[audio,report]"': "the network",
+}
+# The same for whole blocks, by a command in them.
+NOT_RUN_WITH = {"kill -9 $!": "what has been trained by then is a matter of chance: test_kills_through_dvc.py"}
+NOT_RUN_BLOCKS = {"mermaid": "a picture", "text": "output alone", "yaml": "only in documents that are run elsewhere"}
+# Output that depends on the moment: what of it is compared.
+COMPARED = {
+    "audiocnn status": "fold .*",
+    "audiocnn train --epochs 6 --folds 0 1 2 --model-dir quick": r"(fold  |\d ).*",
+}
+CLIPS, CLASSES, FOLDS, SECONDS = 20, ["chainsaw", "clock_tick", "dog_bark", "sea_waves"], 5, 5
+SMALL = {"encoder_channels": [4, 4, 8], "conv1d_channels": 4, "hidden_units": 8}
+# Documents show output of the committed results, and of ESC-10.
+SHOWN_CLASSES = [row["class"] for row in csv.DictReader((ROOT / "metrics/classes.csv").read_text().splitlines())]
+SHOWN_CLASSES += ["person_sneeze", "fire_crackling", "rooster"]
+ESC10 = ["1-100032-A-0.ogg", "1-116765-A-7.ogg", "1-17150-A-9.ogg"]  # the clips that the README predicts
+
+
+def documents(*languages: str) -> list[Block]:
+    return [block for document in DOCUMENTS for block in blocks(document) if block.language in languages]
+
+
+COMMANDS = [command for block in documents("console") for command in block.commands]
+each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.place)
+
+
+@each_command
+def test_a_command_is_known_to_its_tool(command: Command) -> None:
+    """Whether it is run or not: dvc's own parser, make's own rules and bash's own grammar take it."""
+    check_grammar(command.text)
+    words = shlex.split(re.sub(r"^(\w+=\S+ )*|[ &]*$", "", command.text))  # variables before it, & behind it
+    if words[0] == "dvc":
+        get_main_parser().parse_args(words[1:])
+    if words[0] == "make":
+        subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("block", documents("bash"), ids=lambda block: f"{block.document.name}:{block.line}")
+def test_a_script_is_bash(block: Block) -> None:
+    check_grammar(block.text)
+
+
+def check_grammar(script: str) -> None:
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True, capture_output=True)
+
+
+def test_every_block_is_run_or_said_not_to_be() -> None:
+    known = {"console", "bash", "python", *NOT_RUN_BLOCKS}
+    assert {block.language for document in DOCUMENTS for block in blocks(document)} <= known
+    scripts = {block.document.name for block in documents("bash", "yaml")}
+    assert scripts <= set(RUN_ELSEWHERE), "a new script: run it as test_many_machines.py runs its own"
+    said = {command.text for command in COMMANDS}
+    assert {*NOT_RUN, *NOT_RUN_WITH, *GIVEN, *COMPARED} <= said, "no document says this any more"
+
+
+# --- The clone in which commands run ---
+
+
+@pytest.fixture(scope="module")
+def clone(hub_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Nothing has run in it yet."""
+    folder = tmp_path_factory.mktemp("reader")
+    write_sounds(folder / "shared/audio/esc10")
+    write_pickles(folder / "shared/data/esc10")
+    hub_server.reset()
+    files = {path.name: path.read_bytes() for path in (folder / "shared/data/esc10").iterdir()}
+    hub_server.datasets["owner/sounds"] = Repository(files=files)
+    project = make_clone(folder / "clone")
+    project.set_params(data={"source": "../shared/data/esc10"}, model=SMALL, train={"epochs": 2})
+    project.run("git", "commit", "-q", "-a", "-m", "a smaller model")
+    hub = {"HF_ENDPOINT": hub_server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "home"), "HF_TOKEN": ""}
+    return Project(project.path, hub)
+
+
+def write_sounds(folder: Path) -> None:
+    """ESC-50's layout: noise, a class a level."""
+    generator, rate = np.random.default_rng(0), 22050
+    names = [*ESC10, *(f"noise-{clip}.ogg" for clip in range(CLIPS - len(ESC10)))]
+    (folder / "audio").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    with (folder / "meta/esc50.csv").open("w") as file:
+        table = csv.writer(file)
+        table.writerow(["filename", "fold", "target", "category"])
+        for clip, name in enumerate(names):
+            label = clip % len(CLASSES)
+            sound = generator.normal(size=SECONDS * rate) * 0.1 * np.linspace(1, label, SECONDS * rate)
+            soundfile.write(folder / "audio" / name, sound, rate)
+            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label]])
+
+
+def write_pickles(folder: Path) -> None:
+    labels = np.arange(CLIPS) % len(CLASSES)
+    features = np.random.default_rng(0).normal(size=(CLIPS, 128, 216)) + labels[:, None, None]
+    folder.mkdir(parents=True)
+    values = {
+        "features": features.astype(np.float32),
+        "labels": labels,
+        "folds": 1 + np.arange(CLIPS) // len(CLASSES),
+        "class_mapping": dict(enumerate(CLASSES)),
+    }
+    for name, value in values.items():
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(value, protocol=4))
+
+
+def from_the_hub(clone: Project) -> None:
+    clone.set_params(data={"source": "hf://datasets/owner/sounds@main"})
+
+
+def with_committed_results(clone: Project) -> None:
+    clone.commit("results")
+
+
+# What a document presumes where it says this.
+GIVEN: dict[str, Callable[[Project], None]] = {
+    "dvc repro prepare": from_the_hub,
+    "dvc exp run -S train.lr=3e-4": with_committed_results,
+}
+RUN_HERE = [path for path in DOCUMENTS if path.name not in RUN_ELSEWHERE and "\n$ " in path.read_text()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", RUN_HERE, ids=lambda path: path.name)
+def test_what_a_document_says_to_type_runs_and_prints_what_it_shows(document: Path, clone: Project) -> None:
+    for block in blocks(document):
+        if block.language == "python":
+            clone.run("python", "-c", block.text)
+        if not {command.text for command in block.commands} & NOT_RUN_WITH.keys():
+            for command in block.commands:
+                run(command, clone)
+
+
+def run(command: Command, clone: Project) -> None:
+    if command.text in NOT_RUN:
+        return
+    if command.text in GIVEN:
+        GIVEN[command.text](clone)
+    printed = clone.run("bash", "-c", command.text)
+    compared = COMPARED.get(command.text, ".*")
+    rest = iter([stable(line) for line in printed.splitlines()])
+    for line in command.shown:
+        if line not in ("", "...") and re.fullmatch(compared, line):
+            assert stable(line) in rest, f"{command.place}: {line!r} is not printed there, but\n{printed}"
+
+
+def stable(line: str) -> str:
+    """A line without what another dataset or another day changes: numbers, digests, classes, and the space around."""
+    line = re.sub(r"\b[0-9a-f]{32,}\b", "DIGEST", line)
+    line = re.sub(r"[-+]?\d[\d,.]*(e-?\d+)?( ?[kM]?B\b)?", "N", line)
+    line = re.sub(rf"\b({'|'.join([*CLASSES, *SHOWN_CLASSES])})\b", "CLASS", line)
+    line = re.sub("--+", "--", line)
+    return " ".join(re.sub(r"file:///\S*/dvc_plots", "file:///.../dvc_plots", line).split())

@@ -1,0 +1,299 @@
+"""`audiocnn publish`: one commit with everything, refused where it would mislead."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from huggingface_hub import ModelCard, ModelCardData
+
+from audiocnn.cli.main import main
+from audiocnn.evaluation.fold_results import read_fold_results
+from audiocnn.model.network import AudioCNN
+from audiocnn.release.confusion_picture import confusion_counts, confusion_png
+from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
+from tests.support.prepared import CLASSES
+from tests.support.results import fold_result, write_fold_results
+from tests.support.weights import make_weights, without_header, write_finished_run, write_weights
+
+NAME = "owner/net"
+WEIGHTS = [f"model_fold_{fold}_best.safetensors" for fold in range(3)]
+FILES = sorted(
+    [
+        *WEIGHTS,
+        "README.md",
+        "all_fold_histories.pkl",
+        "confusion_matrix.png",
+        "folds.csv",
+        "histories.json",
+        "params.yaml",
+        "summary.json",
+    ]
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a finished run, the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDIOCNN_DEBUG", raising=False)
+    write_finished_run(tmp_path)
+    return tmp_path
+
+
+def publish(*options: str) -> int:
+    return main(["publish", "--repo", NAME, *options])
+
+
+def dry_run(folder: str = "release", *options: str) -> dict[str, bytes]:
+    assert publish("--dry-run", folder, *options) == 0
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_a_dry_run_writes_the_folder_and_shows_what_is_in_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = dry_run()
+    assert sorted(files) == FILES
+    said = capsys.readouterr().out
+    for name, content in files.items():
+        assert re.search(rf"^ *{len(content):,} bytes  {re.escape(name)}$", said, re.MULTILINE)
+    assert "nothing is pushed" in said
+    for name in (*WEIGHTS, "all_fold_histories.pkl"):
+        assert files[name] == (run / "models" / name).read_bytes()
+    for name in ("summary.json", "folds.csv"):
+        assert files[name] == (run / "metrics" / name).read_bytes()
+    assert files["params.yaml"] == (run / "params.yaml").read_bytes()
+    assert files["confusion_matrix.png"].startswith(b"\x89PNG")
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path) -> None:
+    first = dry_run("first")
+    (run / "matplotlibrc").write_text("figure.facecolor: red\nfont.size: 30\n")  # a style of the user's own
+    assert dry_run("second") == first
+
+
+def test_histories_are_every_epoch_of_every_fold(run: Path) -> None:
+    histories = json.loads(dry_run()["histories.json"])
+    for fold, history in enumerate(histories):
+        assert history == {"fold": fold, **fold_result(fold)["history"]}
+
+
+@pytest.mark.parametrize("validation", ["held_out", "previous_fold"])
+def test_the_cards_front_matter_holds_the_results_as_the_hub_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished_run(tmp_path, source="hub", validation=validation)
+    data = ModelCard(dry_run()["README.md"].decode()).data
+    assert isinstance(data, ModelCardData)
+    summary = json.loads((tmp_path / "metrics/summary.json").read_text())
+    accuracy = summary["val_acc" if validation == "held_out" else "test_acc"]
+    assert data.pipeline_tag == "audio-classification"
+    assert data.datasets == ["owner/sounds"]
+    assert data.eval_results is not None
+    first, second = data.eval_results
+    assert (first.metric_type, first.metric_value) == ("accuracy", accuracy["mean"])
+    assert f"std {accuracy['std']:.4f}" in str(first.metric_name)
+    assert (second.metric_type, second.metric_value) == ("f1", summary["macro_f1"])
+    assert (first.dataset_type, first.dataset_revision) == ("owner/sounds", "main")
+
+
+def assert_rules_of_the_hub(front_matter: dict[str, Any]) -> None:
+    """What https://huggingface.co/docs/hub/model-cards asks of a model-index."""
+    (model,) = front_matter["model-index"]
+    assert model["name"]
+    for result in model["results"]:
+        assert result["task"]["type"]
+        assert re.fullmatch(r"(?:[\w-]+/)?[\w.-]+", result["dataset"]["type"])
+        assert result["dataset"]["name"]
+        for metric in result["metrics"]:
+            assert metric["type"]
+            assert isinstance(metric["value"], float)
+
+
+@pytest.mark.parametrize("source", ["demo", "folder", "hub"])
+def test_the_card_is_valid_whatever_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished_run(tmp_path, source=source, classes=["a: b", "- c | d", '"]\n---\n'.replace("\n", " ")])
+    text = dry_run("release", "--yes-this-is-the-demo")["README.md"].decode()
+    assert_rules_of_the_hub(yaml.safe_load(text.split("---\n")[1]))
+    table = text.partition("| class | clips")[2].partition("\n\n")[0].splitlines()
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table[2:]} == {5}
+
+
+def test_the_card_says_what_a_user_must_know(run: Path) -> None:
+    text = dry_run()["README.md"].decode()
+    summary = json.loads((run / "metrics/summary.json").read_text())
+    assert f"**{summary['val_acc']['mean']:.4f} ± {summary['val_acc']['std']:.4f}**" in text
+    assert "so the accuracy below is optimistic" in text
+    for row in csv.DictReader(io.StringIO((run / "metrics/classes.csv").read_text())):
+        assert f"| {row['class']} | {row['clips']} | {float(row['recall_mean']):.3f} |" in text
+    assert f'AudioCNN.from_pretrained("{NAME}", fold=0)' in text
+    assert f"audiocnn predict clip.wav --models hf://{NAME}" in text
+    assert "rate 8000" in text
+    assert str(run) not in text
+
+
+def test_the_cards_lines_of_code_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = dry_run()["README.md"].decode().partition("```python\n")[2].partition("```")[0]
+    assert len(code.splitlines()) == 4
+    names: dict[str, Any] = {}
+    exec(code.replace(f'"{NAME}"', '"release"'), names)
+    assert names["logits"].shape == (1, len(CLASSES))
+
+
+def test_the_unbiased_protocol_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished_run(tmp_path, validation="previous_fold")
+    text = dry_run()["README.md"].decode()
+    assert "test accuracy below is not selected on" in text
+    assert "optimistic" not in text
+
+
+def test_the_confusion_matrix_counts_every_held_out_clip(run: Path) -> None:
+    results = read_fold_results([0, 1, 2])
+    counts = confusion_counts(results)
+    assert counts.sum() == 3 * 24
+    assert np.trace(counts) == sum((result.predictions == result.labels).sum() for result in results)
+    assert counts[0, 1] == sum(((r.labels == 0) & (r.predictions == 1)).sum() for r in results)
+
+
+def test_class_names_that_a_font_or_tex_would_choke_on_are_drawn(tmp_path: Path) -> None:
+    names = ["$\\frac{$", "犬の声", "a" * 60]
+    write_fold_results(tmp_path, fold_result(0, classes=names))
+    assert confusion_png(read_fold_results([0], tmp_path / "results/folds")).startswith(b"\x89PNG")
+
+
+def test_results_of_the_demo_go_out_only_when_they_are_meant_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished_run(tmp_path, source="demo")
+    assert publish("--dry-run", "release") == 1
+    assert "--yes-this-is-the-demo" in capsys.readouterr().err
+    assert not Path("release").exists()
+    text = dry_run("release", "--yes-this-is-the-demo")["README.md"].decode()
+    assert "synthesised sounds. These weights know nothing of real ones." in text
+
+
+def other_weights(run: Path) -> None:
+    write_weights(run / "models", make_weights(9))
+
+
+def swapped_weights(run: Path) -> None:
+    first, second = (run / "models" / name for name in WEIGHTS[:2])
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+def weights_without_header(run: Path) -> None:
+    write_weights(run / "models", without_header(make_weights()))
+
+
+def other_params(run: Path) -> None:
+    params = yaml.safe_load((run / "params.yaml").read_text())
+    (run / "params.yaml").write_text(yaml.safe_dump({**params, "train": {"lr": 0.5}}))
+
+
+def other_data(run: Path) -> None:
+    params = yaml.safe_load((run / "params.yaml").read_text())
+    (run / "params.yaml").write_text(yaml.safe_dump({**params, "data": {"source": "demo"}}))
+
+
+def other_summary(run: Path) -> None:
+    path = run / "metrics/summary.json"
+    path.write_text(path.read_text().replace('"mean": 0.', '"mean": 0.9', 1))
+
+
+def other_table(run: Path) -> None:
+    (run / "metrics/folds.csv").write_text("fold,val_acc\n0,0.99\n")
+
+
+def other_result(run: Path) -> None:
+    write_fold_results(run, fold_result(1, source="folder", clips=30))
+
+
+def no_histories(run: Path) -> None:
+    (run / "models/all_fold_histories.pkl").unlink()
+
+
+def no_weights(run: Path) -> None:
+    (run / "models" / WEIGHTS[2]).unlink()
+
+
+OTHER_RUNS = {
+    other_weights: "they differ in accuracy",
+    swapped_weights: "they differ in fold",
+    weights_without_header: "has no header",
+    other_params: "than params.yaml, they differ in params",
+    other_data: "names data of kind demo, the results are of folder",
+    other_summary: "summary.json is not what results/folds give",
+    other_table: "folds.csv is not what results/folds give",
+    other_result: "is not what results/folds give",
+    no_histories: "all_fold_histories.pkl is not here",
+    no_weights: "model_fold_2_best.safetensors is not here",
+}
+
+
+@pytest.mark.parametrize("change", OTHER_RUNS, ids=lambda change: change.__name__)
+def test_files_of_different_runs_are_not_published(run: Path, capsys: pytest.CaptureFixture[str], change: Any) -> None:
+    change(run)
+    assert publish("--dry-run", "release") == 1
+    error = capsys.readouterr().err
+    assert OTHER_RUNS[change] in error
+    assert "dvc repro" in error
+    assert error.count("\n") == 1
+    assert not Path("release").exists()
+
+
+def test_a_dry_run_leaves_files_that_are_there_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert publish("--dry-run", "models") == 1
+    assert "models is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["net", "owner/net/x", "hf://owner/net", "../net", "owner/net\n"])
+def test_a_name_that_is_no_repository_is_refused(run: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert main(["publish", "--repo", name]) == 1
+    assert "expected OWNER/NAME" in capsys.readouterr().err
+
+
+@pytest.fixture
+def hub(hub_server: FakeHub, run: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    hub_server.reset()
+    monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
+    use_in_this_process(hub_server, run / "cache", monkeypatch)
+    return hub_server
+
+
+def test_everything_goes_in_one_commit_and_loads_from_there(
+    hub: FakeHub, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert publish() == 0
+    assert hub.models[NAME].commits == [FILES]
+    assert hub.models[NAME].files == dry_run()
+    assert f"{len(FILES)} files in one commit: {hub.url}/{NAME}/commit/" in capsys.readouterr().out
+    model = AudioCNN.from_pretrained(NAME, fold=2)
+    assert model.header == AudioCNN.from_pretrained("models", fold=2).header
+
+
+def test_weights_of_folds_that_are_no_more_leave_with_the_same_commit(hub: FakeHub, run: Path) -> None:
+    epoch = "fold_0/epoch_1.safetensors"
+    hub.models[NAME] = Repository({"model_fold_9_best.safetensors": b"old", epoch: b"kept", "notes.md": b"kept"})
+    assert publish() == 0
+    assert sorted(hub.models[NAME].files) == sorted([*FILES, epoch, "notes.md"])
+    assert len(hub.models[NAME].commits) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/repos/create", "/commit/", "/lfs/"])
+def test_a_push_that_fails_leaves_nothing_and_says_so(
+    hub: FakeHub, run: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    hub.faults.append(Fault("status", path=path, status=403))
+    assert publish() == 1
+    assert f"cannot write to model {NAME}: " in capsys.readouterr().err
+    assert not hub.models.get(NAME, Repository()).files

@@ -1,0 +1,320 @@
+"""`audiocnn report`: what it says is what metrics/ holds, it needs nothing else, and nobody's class name runs code."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from audiocnn.errors import UserError
+from audiocnn.evaluation.fold_results import read_fold_results
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+from audiocnn.report.page import MISTAKES, REPORT, write_report
+from tests.support.prepared import CLASSES, write_noise
+from tests.support.processes import environment
+from tests.support.results import make_project_with_results
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</text></svg><img src=x onerror=alert(1)>",
+    "'\" onload=alert(1) x='",
+    "{{ 7 * 7 }} ${x} $\\alpha$",
+    "x" * 300,
+    "とても長い日本語のクラス名とても長い日本語のクラス名",
+    "أصوات الطيور",
+    "\u202egnol\nline\x1b[31m",
+]
+VOID = {"meta", "link", "br"}
+
+
+class Page(HTMLParser):
+    """A page's tags, their attributes, ids and visible text; fails where tags do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.cells: dict[str, str] = {}
+        self.text = ""
+        self._open: list[tuple[str, str | None]] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append((tag, dict(attrs).get("id")))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1][0] != "style":
+            self.text += data
+            if name := self._open[-1][1]:
+                self.cells[name] = self.cells.get(name, "") + data
+
+
+def report(root: Path) -> str:
+    return write_report(root).read_text()
+
+
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of three folds and three classes with its report, for tests that only look."""
+    project = make_project_with_results(tmp_path_factory.mktemp("standard"))
+    write_report(project)
+    return project
+
+
+def read(project: Path) -> str:
+    return (project / REPORT).read_text()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A project with few clips, for tests that change something and write the report."""
+    return make_project_with_results(tmp_path / "small", clips=6)
+
+
+def summary(root: Path) -> Any:
+    return json.loads((root / "metrics/summary.json").read_text())
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def test_the_accuracy_that_it_shows_is_the_summarys(standard: Path) -> None:
+    page, accuracy = Page(read(standard)), summary(standard)["val_acc"]
+    assert page.cells["accuracy"] == f"{percent(accuracy['mean'])} %"
+    assert page.cells["mean-accuracy"] == percent(accuracy["mean"])
+    assert page.cells["std-accuracy"] == percent(accuracy["std"])
+    assert f"interval of the mean {percent(accuracy['ci95_low'])} to {percent(accuracy['ci95_high'])} %" in page.text
+
+
+def test_each_fold_and_each_class_has_its_row(standard: Path) -> None:
+    page = re.sub(r"<[^>]+>", " ", read(standard))
+    lines = {" ".join(line.split()) for line in page.splitlines()}
+    for result in read_fold_results([0, 1, 2], standard / "results/folds"):
+        best = result.best_epoch
+        score = f"{percent(result.history.val_accuracy[best])} {result.history.val_loss[best]:.3f}"
+        start = f"{result.fold} {result.dataset_fold} 24 {best} of {len(result.history.loss)} {score}"
+        assert any(line.startswith(start) for line in lines), start
+    for line in (standard / "metrics/classes.csv").read_text().splitlines()[1:]:
+        mean, std = (percent(float(cell)) for cell in line.split(",")[-2:])
+        assert any(words.endswith(f"24 {mean} {std}") for words in lines)
+
+
+def test_it_says_how_far_the_accuracy_can_be_trusted(standard: Path, tmp_path: Path) -> None:
+    assert "val_acc is selected on the fold it reports" in read(standard)
+    assert "Synthetic sounds." in read(standard)
+    unbiased = make_project_with_results(tmp_path, clips=6, validation="previous_fold", source="folder")
+    page = Page(report(unbiased))
+    assert "test_acc is read once, after training" in page.text
+    assert "selected on the fold it reports" not in page.text
+    assert "Synthetic sounds." not in page.text
+    assert page.cells["accuracy"] == f"{percent(summary(unbiased)['test_acc']['mean'])} %"
+    assert "Chance level: 33.3 %" in page.text
+
+
+def test_it_needs_no_network_and_no_other_file(standard: Path) -> None:
+    text = read(standard)
+    page = Page(text)
+    assert "default-src 'none'" in text  # the browser refuses whatever else would be asked for
+    assert not {"script", "iframe", "object", "base", "form"} & set(page.tags)
+    places = [value or "" for name, value in page.attributes if name in ("src", "href", "xlink:href", "action")]
+    assert places
+    assert all(place.startswith(("#", "data:")) for place in places)
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+
+
+def test_the_same_results_give_the_same_bytes_wherever_they_are(tmp_path: Path) -> None:
+    pages = [
+        write_report(make_project_with_results(tmp_path / name, clips=6)).read_bytes() for name in ("one", "another")
+    ]
+    assert pages[0] == pages[1]
+    assert str(tmp_path).encode() not in pages[0]
+
+
+def test_class_names_are_text_and_nothing_else(tmp_path: Path) -> None:
+    text = report(make_project_with_results(tmp_path, classes=HOSTILE, clips=24, folds=2))
+    page = Page(text)
+    assert not {"script", "img"} & set(page.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    for name in HOSTILE[:-1]:
+        assert name in page.text
+    assert not [char for char in text if char != "\n" and not char.isprintable()]
+
+
+def test_its_ids_are_unique_and_its_headings_in_order(standard: Path) -> None:
+    text = read(standard)
+    page = Page(text)
+    ids = Counter(value for name, value in page.attributes if name == "id")
+    assert ids.most_common(1)[0][1] == 1
+    assert {value for name, value in page.attributes if name == "href" and value != "data:,"} >= {"#folds", "#origin"}
+    headings = [tag for tag in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert headings == ["h1", *["h2"] * 6]
+    assert '<html lang="en">' in text
+    assert text.count('role="img" aria-label="') == page.tags.count("svg") == 5 + MISTAKES
+
+
+def test_the_mistakes_are_the_surest_wrong_ones(standard: Path) -> None:
+    text = read(standard)
+    wrong: list[tuple[float, str]] = []
+    for line in (standard / "metrics/predictions.csv").read_text().splitlines()[1:]:
+        parts = re.fullmatch(r"demo,(\d+),(\d+),(\".*?\"|[^,]*),(\".*?\"|[^,]*),([\d.]+)", line)
+        assert parts
+        if parts[3] != parts[4]:
+            wrong.append((-float(parts[5]), f"fold {parts[1]}, clip {parts[2]}"))
+    shown = re.findall(r"fold \d+, clip \d+", text)
+    assert shown == [words for _, words in sorted(wrong)[:MISTAKES]]
+    assert ">frequency, kHz<" in text
+    assert ">time, s<" in text
+
+
+def test_without_a_recipe_bands_and_frames_are_called_so(tmp_path: Path) -> None:
+    text = report(make_project_with_results(tmp_path, clips=6, recipe=False))
+    assert ">mel band<" in text
+    assert ">frame<" in text
+    assert "kHz" not in text
+
+
+def test_without_the_dataset_it_says_how_to_get_it(small: Path) -> None:
+    (small / "data").rename(small / "elsewhere")
+    page = Page(report(small))
+    assert "Without spectrograms" in page.text
+    assert "data/prepared is not here: 'dvc pull' gets it" in page.text
+    assert page.tags.count("svg") == 4
+
+
+def test_clips_of_another_dataset_are_not_shown(small: Path) -> None:
+    (small / "data").rename(small / "elsewhere")
+    write_noise(small / "data/prepared", CLASSES, np.zeros(18, dtype=np.int64), folds=3)
+    assert "another dataset than the results" in report(small)
+
+
+def test_a_run_without_mistakes_has_none_to_show(tmp_path: Path) -> None:
+    labels = np.arange(24) % 3
+    result: dict[str, Any] = {"logits": (20.0 * np.eye(3)[labels]).tolist(), "labels": labels.tolist()}
+    held_out = result | {"rows": list(range(24))}
+    curve = [1.0, 1.0]
+    history = {"loss": curve, "accuracy": curve, "val_loss": curve, "val_accuracy": curve, "lr": curve}
+    page = Page(report(make_project_with_results(tmp_path, folds=1, held_out=held_out, history=history, best_epoch=1)))
+    assert "every held-out clip was recognised" in page.text
+    assert "No clip was taken for another class" in page.text
+    assert page.cells["accuracy"] == "100.0 %"
+
+
+def test_one_fold_has_no_spread(tmp_path: Path) -> None:
+    page = Page(report(make_project_with_results(tmp_path, folds=1, clips=6)))
+    assert "on the one fold that was held out" in page.text
+    assert "±" not in page.text
+    assert "std" not in page.text
+
+
+def test_folds_that_were_never_held_out_are_said(small: Path) -> None:
+    meta = json.loads((small / "data/prepared/meta.json").read_text())
+    (small / "data/prepared/meta.json").write_text(json.dumps(meta | {"folds": list(range(1, 11))}))
+    assert "<strong>3 of 10 folds.</strong>" in report(small)
+
+
+@pytest.mark.parametrize("classes", [2, 50])
+def test_any_number_of_classes_fits(tmp_path: Path, classes: int) -> None:
+    names = [f"class number {label}" for label in range(classes)]
+    text = report(make_project_with_results(tmp_path, folds=2, classes=names, clips=4 * classes))
+    assert all(f"<bdi>{name}</bdi>" in text for name in names)
+    assert len(text) < 1_000_000
+
+
+def test_results_that_dvc_lock_does_not_record_are_said(small: Path) -> None:
+    assert "no dvc.lock here" in report(small)
+    files = "deps: [{path: audiocnn/evaluation/intervals.py, md5: aaaa}], outs: [{path: metrics/folds.csv, md5: bbbb}]"
+    train = "{params: {params.yaml: {model: {}, train: {lr: 0.5}}}}"
+    aggregate = f"{{params: {{params.yaml: {{folds: [0, 1, 2]}}}}, {files}}}"
+    old = train.replace("0.5", "0.7")  # of a fold that is no longer listed: DVC keeps such entries
+    lock = f"schema: '2.0'\nstages:\n  train_fold@0: {train}\n  train_fold@7: {old}\n  aggregate: {aggregate}\n"
+    (small / "dvc.lock").write_text(lock)
+    text = report(small)
+    assert "not the ones that dvc.lock records (metrics/folds.csv differs)" in text
+    assert "Code has changed since these results were made (audiocnn/evaluation/intervals.py)" in text
+    assert "params.yaml has changed since" in text
+    assert '<th scope="row">train.lr</th><td>0.5</td>' in text
+    assert "trained with the same params" not in text
+
+
+@pytest.mark.parametrize("lock", ["stages: []", "stages: {aggregate: 3}", "stages: {prepare: {}}", "<<<<<<< HEAD"])
+def test_a_lock_that_records_no_results_is_as_good_as_none(small: Path, lock: str) -> None:
+    (small / "dvc.lock").write_text(lock)
+    assert "no dvc.lock here that records results" in report(small)
+
+
+def test_where_somebodys_folder_is_stays_private(tmp_path: Path) -> None:
+    project = make_project_with_results(tmp_path, clips=6, source="folder")
+    (project / "params.yaml").write_text("folds: [0, 1, 2]\ndata: {source: /home/somebody/sounds}\n")
+    text = report(project)
+    assert "somebody" not in text
+    assert "<h1>AudioCNN on sounds</h1>" in text
+
+
+def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
+    project, other = make_project_with_results(tmp_path / "a"), make_project_with_results(tmp_path / "b", folds=2)
+    (other / "metrics/predictions.csv").replace(project / "metrics/predictions.csv")
+    with pytest.raises(UserError, match="damaged or not of one run"):
+        write_report(project)
+    (project / "metrics/history.csv").unlink()
+    with pytest.raises(UserError, match=r"history.csv is not here: run 'dvc repro'"):
+        write_report(project)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("summary.json", '"macro_f1"', '"other"'),
+        ("summary.json", '"mean"', '"other"'),
+        ("summary.json", '"folds": 3', '"folds": []'),
+        ("folds.csv", "fold,dataset_fold", "fold,other"),
+        ("folds.csv", "\n0,1,", "\n0,x,"),
+        ("classes.csv", "recall_std", "other"),
+        ("history.csv", "demo,0,0,0.", "demo,0,0,nan0."),
+        ("predictions.csv", "demo,0,0,", f"demo,0,{'9' * 30},"),
+        ("predictions.csv", "siren,siren", "siren,horn"),
+    ],
+)
+def test_a_damaged_cell_is_one_sentence(small: Path, name: str, old: str, new: str) -> None:
+    text = (small / "metrics" / name).read_text()
+    assert old in text
+    (small / "metrics" / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match="damaged or not of one run: restore them"):
+        write_report(small)
+
+
+def test_the_command_needs_no_torch_and_names_a_missing_extra(small: Path) -> None:
+    code = (
+        "import sys; from audiocnn.cli.main import main; code = main(['report']); assert 'torch' not in sys.modules; "
+    )
+    command = [sys.executable, "-c", code + "sys.exit(code)"]
+    no_cache = environment(HOME="/dev/null", XDG_CONFIG_HOME="/dev/null", XDG_CACHE_HOME="/dev/null")
+    ran = subprocess.run(command, cwd=small, env=no_cache, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert re.fullmatch(r"report/index.html: [\d,]+ kB, to be opened in a browser\n", ran.stdout)
+    code = f"import sys; sys.modules['matplotlib'] = None; {code}sys.exit(code)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=small, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith('error: the report needs jinja2 and matplotlib: install them with "pip install')
+    assert ran.stderr.count("\n") == 1

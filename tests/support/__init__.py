@@ -1,0 +1,1 @@
+"""The one home of what tests and benchmarks share."""
