@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.heap import keep_large_blocks
 from tests.support.paths import ROOT
+from tests.support.worker_environment import start_as_worker
 
 SHAPE = (8732, 128, 173)
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--prepared", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        keep_large_blocks()
+        start_as_worker()
     if options.child == "step":
         one_step()
     elif options.child == "fold":

@@ -1,10 +1,11 @@
-"""Measures a training step: its seconds, the seconds until the first one, and the peak memory, ours and plain.
+"""Measures a training step: its seconds, the seconds until the first one, and the peak memory.
 
-    python -m benchmarks.run --pairs 5 --steps 6
+    python -m benchmarks.run --rounds 5 --steps 6
 
-`make bench` starts it. Each pair is two processes of benchmarks.step, one after the other: the plain loop, then
-audiocnn's own training, both with batches of 32 clips and one thread. Prints the machine, and a Markdown table with a
-line a dataset: UrbanSound8K's (128, 173), generated; ESC-10 and the spoken digits where ../shared/data has them.
+`make bench` starts it. Each round is three processes of benchmarks.step, one after the other: the plain loop, then
+audiocnn's own training with train.arithmetic `native` and `portable`, all with batches of 32 clips and one thread.
+Prints the machine, and a Markdown table with a line a dataset: UrbanSound8K's (128, 173), generated; ESC-10 and the
+spoken digits where ../shared/data has them.
 Nothing passes or fails.
 """
 
@@ -25,27 +26,30 @@ import numpy as np
 from tqdm import tqdm
 
 from audiocnn.data.prepare import prepare
-from audiocnn.folds.pool import KEEP_LARGE_BLOCKS
+from audiocnn.folds.pool import worker_environment
+from benchmarks.timing import ratio
 from tests.support.paths import ROOT, SHARED
 
+KINDS = ("plain", "native", "portable")
+RATIOS = (("plain", "native"), ("plain", "portable"), ("portable", "native"))
 PUBLISHED = (400, 128, 173)  # clips, mels, frames: UrbanSound8K's spectrograms, enough of them for some steps
 
 
 def main() -> None:
     """Prints the machine and the table of steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
     options = parser.parse_args()
     print(f"{machine()}\n")
     print(
-        "| data | plain step, s | audiocnn step, s | ratio of medians | ratios of pairs "
-        "| start to first step, s, plain / audiocnn | peak MB, plain / audiocnn |"
+        "| data | plain step, s | native, s | portable, s | plain / native | plain / portable | portable / native "
+        "| start to first step, s | peak MB |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---" * 9 + "|")
     with tempfile.TemporaryDirectory() as folder:
         for name, prepared in datasets(Path(folder)):
-            print(row(name, prepared, options.pairs, options.steps), flush=True)
+            print(row(name, prepared, options.rounds, options.steps), flush=True)
 
 
 def machine() -> str:
@@ -84,24 +88,29 @@ def datasets(folder: Path) -> list[tuple[str, Path]]:
     return [(name, folder / f"prepared_{name}") for name, _, _ in present]
 
 
-def row(name: str, prepared: Path, pairs: int, steps: int) -> str:
-    """A line of the table: medians over the pairs."""
-    plain, ours = [], []
-    for _ in tqdm(range(pairs), desc=name, disable=None, leave=False):
-        plain.append(measure("plain", prepared, steps))
-        ours.append(measure("audiocnn", prepared, steps))
-    ratios = [p["step"] / o["step"] for p, o in zip(plain, ours, strict=True)]
-    p, o = (statistics.median(run["step"] for run in runs) for runs in (plain, ours))
-    first = " / ".join(f"{statistics.median(run['first'] for run in runs):.1f}" for runs in (plain, ours))
-    memory = " / ".join(f"{statistics.median(run['peak_mb'] for run in runs):.0f}" for runs in (plain, ours))
-    spread = ", ".join(f"{ratio:.2f}" for ratio in sorted(ratios))
-    return f"| {name} | {p:.3f} | {o:.3f} | {p / o:.2f} | {spread} | {first} | {memory} |"
+def row(name: str, prepared: Path, rounds: int, steps: int) -> str:
+    """A line of the table: medians of the seconds, medians and ranges of the ratios, for each kind of step in turn."""
+    runs = [
+        {kind: measure(kind, prepared, steps) for kind in KINDS}
+        for _ in tqdm(range(rounds), desc=name, disable=None, leave=False)
+    ]
+    medians = {
+        (kind, what): statistics.median(run[kind][what] for run in runs)
+        for kind in KINDS
+        for what in ("step", "first", "peak_mb")
+    }
+    steps_cells = [f"{medians[kind, 'step']:.3f}" for kind in KINDS]
+    steps_of = {kind: [run[kind]["step"] for run in runs] for kind in KINDS}
+    ratios = [ratio(steps_of[above], steps_of[below]) for above, below in RATIOS]
+    first = " / ".join(f"{medians[kind, 'first']:.1f}" for kind in KINDS)
+    memory = " / ".join(f"{medians[kind, 'peak_mb']:.0f}" for kind in KINDS)
+    return f"| {' | '.join([name, *steps_cells, *ratios, first, memory])} |"
 
 
 def measure(kind: str, prepared: Path, steps: int) -> dict[str, float]:
     """What one process of benchmarks.step printed."""
     command = [sys.executable, "-m", "benchmarks.step", kind, str(prepared), "--steps", str(steps)]
-    variables = {**os.environ, **(KEEP_LARGE_BLOCKS if kind == "audiocnn" else {})}
+    variables = dict(os.environ) if kind == "plain" else worker_environment(kind)
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured

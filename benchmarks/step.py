@@ -1,6 +1,6 @@
 """Measures a training step in this process, for benchmarks.run, which starts it once for each number.
 
-    python -m benchmarks.step plain|audiocnn PREPARED_FOLDER --steps 6
+    python -m benchmarks.step plain|native|portable PREPARED_FOLDER --steps 6
 
 Trains the first fold for some batches of 32 clips, with one thread. Prints one line of JSON: `step`, the median seconds
 of a step without the first; `first`, the seconds from the start of the process to the end of the first step; `peak_mb`,
@@ -38,8 +38,8 @@ class Clock:
     def finishing(self, *state: Any) -> None: ...
 
 
-def ours(prepared: Path, steps: int) -> list[float]:
-    """Seconds of each step of audiocnn's own training."""
+def ours(prepared: Path, steps: int, arithmetic: Any) -> list[float]:
+    """Seconds of each step of audiocnn's own training, by train.arithmetic."""
     from audiocnn.config.model_params import ModelParams
     from audiocnn.config.train_params import TrainParams
     from audiocnn.data.dataset import FoldData, open_dataset, split_rows
@@ -48,7 +48,7 @@ def ours(prepared: Path, steps: int) -> list[float]:
     from audiocnn.training.state import FoldJob, FoldState
 
     meta = read_meta(prepared)
-    job = FoldJob(0, "", prepared, prepared, meta, ModelParams(), TrainParams())
+    job = FoldJob(0, "", prepared, prepared, meta, ModelParams(), TrainParams(arithmetic=arithmetic))
     data = FoldData(open_dataset(prepared, "cpu"), *split_rows(prepared, meta, 0, "held_out"))
     clock = Clock(steps)
     with contextlib.suppress(StopIteration):
@@ -69,18 +69,21 @@ def plain(prepared: Path, steps: int) -> list[float]:
 def main() -> None:
     """Prints one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["plain", "audiocnn"])
+    parser.add_argument("kind", choices=["plain", "native", "portable"])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--steps", type=int, default=6)
     options = parser.parse_args()
-    if options.kind == "audiocnn":
-        from benchmarks.heap import keep_large_blocks
+    if options.kind != "plain":
+        from tests.support.worker_environment import start_as_worker
 
-        keep_large_blocks()
+        start_as_worker(options.kind)
     import torch
 
     torch.set_num_threads(1)
-    seconds = (plain if options.kind == "plain" else ours)(options.prepared, options.steps)
+    if options.kind == "plain":
+        seconds = plain(options.prepared, options.steps)
+    else:
+        seconds = ours(options.prepared, options.steps, options.kind)
     started = psutil.Process().create_time()
     first = time.time() - started - sum(seconds[1:])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

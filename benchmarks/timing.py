@@ -1,6 +1,7 @@
 """Wall time of calls and of commands, for all benchmarks."""
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -21,6 +22,12 @@ def timed(work: Callable[[], Result]) -> tuple[float, Result]:
 def seconds(command: Sequence[str], folder: Path | None = None) -> float:
     """The seconds that a command takes, in a folder or in the current one."""
     return timed(lambda: run_quietly(command, folder))[0]
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> str:
+    """The ratio of two series that were measured in turn, pair by pair: its median and its range."""
+    ratios = [a / b for a, b in zip(above, below, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def run_quietly(command: Sequence[str], folder: Path | None = None) -> None:

@@ -1,11 +1,12 @@
-"""Measures a whole cross-validation: the seconds of `dvc repro` and of the plain loop, and their ratio.
+"""Measures a whole cross-validation: the seconds of the plain loop and of `dvc repro`, native and portable.
 
     python -m benchmarks.whole ../shared/data/esc10 --epochs 2 --runs 3
 
 Both train every fold for the same number of epochs on the same arrays. `dvc repro` starts from prepared data, and its
 time includes DVC, the checkpoints, the metrics and the plots' tables. The plain loop (benchmarks/plain.py) trains one
-fold after the other, with all threads. The runs alternate. Prints a line of a Markdown table: the dataset, its folds,
-the epochs, both medians in seconds, their ratio, and the ratio of each pair.
+fold after the other, with all threads. The runs alternate: plain, then train.arithmetic `native`, then `portable`.
+Prints a line of a Markdown table: the dataset, its folds, the epochs, the three medians in seconds, and the median and
+range of the ratios plain / native, plain / portable and portable / native.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from benchmarks.timing import run_quietly, seconds
+from benchmarks.run import KINDS, RATIOS
+from benchmarks.timing import ratio, run_quietly, seconds
 from tests.support.paths import ROOT
 
 PLAIN = """
@@ -46,18 +48,27 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clone = prepared_clone(Path(folder) / "clone", options)
-        plain: list[float] = []
-        ours: list[float] = []
+        runs: list[dict[str, float]] = []
         for _ in tqdm(range(options.runs), desc=options.source.name, disable=None, leave=False):
-            plain.append(seconds([sys.executable, "-c", PLAIN, f"{clone}/data/prepared", str(options.epochs)], ROOT))
-            for name in ("checkpoints", "models", "results", ".dvc/cache/runs"):
-                shutil.rmtree(clone / name, ignore_errors=True)
-            ours.append(seconds(["dvc", "repro"], clone))
-            (clone / "dvc.lock").write_text((clone / "prepared.lock").read_text())
-            print(f"{plain[-1]:.0f} s and {ours[-1]:.0f} s", file=sys.stderr)
-    a, b = statistics.median(plain), statistics.median(ours)
-    pairs = ", ".join(f"{p / o:.2f}" for p, o in zip(plain, ours, strict=True))
-    print(f"| {options.source.name} | {options.folds} | {options.epochs} | {a:.0f} | {b:.0f} | {a / b:.2f} | {pairs} |")
+            plain = [sys.executable, "-c", PLAIN, f"{clone}/data/prepared", str(options.epochs)]
+            runs.append({"plain": seconds(plain, ROOT)})
+            runs[-1] |= {kind: repro(clone, kind) for kind in ("native", "portable")}
+            print(" ".join(f"{kind} {value:.0f} s" for kind, value in runs[-1].items()), file=sys.stderr)
+    medians = [f"{statistics.median(run[kind] for run in runs):.0f}" for kind in KINDS]
+    times = {kind: [run[kind] for run in runs] for kind in KINDS}
+    ratios = [ratio(times[above], times[below]) for above, below in RATIOS]
+    print(f"| {' | '.join([options.source.name, str(options.folds), str(options.epochs), *medians, *ratios])} |")
+
+
+def repro(clone: Path, arithmetic: str) -> float:
+    """The seconds of `dvc repro` from prepared data, with nothing trained before."""
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["train"]["arithmetic"] = arithmetic
+    (clone / "params.yaml").write_text(yaml.safe_dump(params))
+    for name in ("checkpoints", "models", "results", ".dvc/cache/runs"):
+        shutil.rmtree(clone / name, ignore_errors=True)
+    (clone / "dvc.lock").write_text((clone / "prepared.lock").read_text())
+    return seconds(["dvc", "repro"], clone)
 
 
 def prepared_clone(clone: Path, options: argparse.Namespace) -> Path:

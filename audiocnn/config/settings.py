@@ -91,6 +91,8 @@ def _sentence(kind: type[BaseModel], problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"{key} is missing: add it."
     expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):  # of settings that do not go together
+        return f"{key}: {expected}."
     return f"{key} is {problem['input']!r}, expected {expected}."
 
 

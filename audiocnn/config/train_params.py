@@ -1,8 +1,8 @@
 """The `train` group of params.yaml: the training procedure of one fold. The defaults are the published procedure."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.settings import Settings
@@ -16,6 +16,8 @@ class TrainParams(Settings):
     """The training procedure of one fold (Adam, cross-entropy, ReduceLROnPlateau, early stopping).
 
     precision: `tf32` lets a GPU multiply with 10 bits of mantissa; `bf16` runs convolutions and products in bfloat16.
+    arithmetic: `portable` gives the same bytes on every x86-64 CPU with AVX2 and FMA; `native` takes the widest
+    instructions of the CPU at hand. It says nothing about GPUs and other CPUs.
     """
 
     seed: Natural = 0
@@ -29,6 +31,13 @@ class TrainParams(Settings):
     validation: Literal["held_out", "previous_fold"] = "held_out"
     threads: Positive = 1
     precision: Literal["float32", "tf32", "bf16"] = "float32"
+    arithmetic: Literal["portable", "native"] = "portable"
+
+    @model_validator(mode="after")
+    def _same_bytes(self) -> Self:
+        if self.precision == "bf16" and self.arithmetic == "portable":
+            raise ValueError("precision: bf16 is not portable from CPU to CPU, so set arithmetic: native beside it")
+        return self
 
 
 def effective_params(model: ModelParams, train: TrainParams) -> dict[str, Any]:

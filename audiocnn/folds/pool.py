@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from audiocnn.config.arithmetic import with_arithmetic
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.runtime import visible_gpus
 from audiocnn.config.settings import Settings
@@ -33,6 +34,12 @@ KEEP_LARGE_BLOCKS = {
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(64 << 20),  # bytes that the heap grows by
 }
+
+
+def worker_environment(arithmetic: str, gpu: str | None = None) -> dict[str, str]:
+    """This process's environment with what a worker needs when it starts. gpu: the only one that it sees."""
+    variables = {**os.environ, **KEEP_LARGE_BLOCKS, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})}
+    return with_arithmetic(variables, arithmetic)
 
 
 class WorkerJob(Settings):
@@ -125,7 +132,7 @@ class _Worker:
         # A process group of its own: Ctrl-C reaches us alone, and we pass it on once.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "audiocnn.folds.worker", job.model_dump_json()],
-            env={**os.environ, **KEEP_LARGE_BLOCKS, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})},
+            env=worker_environment(job.train.arithmetic, gpu),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -13,6 +13,7 @@ from audiocnn.checkpoints.folder import result_names
 from audiocnn.checkpoints.key import torch_version
 from audiocnn.checkpoints.training_state import save_training_state_json
 from audiocnn.checkpoints.verified import save_bytes
+from audiocnn.config.arithmetic import check_arithmetic
 from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_dataset, split_rows
 from audiocnn.errors import UserError
 from audiocnn.files import json_text
@@ -79,7 +80,9 @@ def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[f
 
 
 def set_arithmetic(job: FoldJob) -> None:
-    """Threads, and on a GPU algorithms that give the same bits each time."""
+    """Threads, portable bits where asked for, on a GPU algorithms that repeat them. Raises UserError."""
+    if job.device == "cpu":
+        check_arithmetic(job.train.arithmetic)
     torch.set_num_threads(job.train.threads)
     torch.set_float32_matmul_precision("highest" if job.train.precision == "float32" else "high")
     torch.backends.cudnn.allow_tf32 = job.train.precision != "float32"

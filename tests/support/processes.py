@@ -11,7 +11,9 @@ from typing import Any
 
 import psutil
 
-_OF_THE_USER = ("AUDIOCNN_", "DVC_", "GIT_", "HF_", "NETRC", "PYTEST_", "WANDB_")
+from audiocnn.config.arithmetic import PORTABLE
+
+_OF_THE_USER = ("AUDIOCNN_", "DVC_", "GIT_", "HF_", "NETRC", "PYTEST_", "WANDB_", *PORTABLE)
 
 
 def environment(**more: str) -> dict[str, str]:
