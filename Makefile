@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-fast lint bench clean
+.PHONY: repro test test-fast lint nox coverage constraints bench clean
 
 repro: .venv/installed
 	dvc repro
@@ -15,10 +15,24 @@ test: .venv/installed-dev lint
 test-fast: .venv/installed-dev lint
 	pytest -q -m "not slow"
 
+# .pre-commit-config.yaml has the same four commands.
 lint: .venv/installed-dev
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-cache
+
+# noxfile.py says what it runs. A Python that this machine lacks is left out.
+nox: .venv/installed-dev
+	nox
+
+# As long as make test, and longer: its tests, and how much of audiocnn/ and stages/ they run. A process that a test
+# kills reports nothing, so code that only such processes run counts as not run.
+coverage: .venv/installed-dev
+	coverage erase
+	coverage run -m pytest -q
+	coverage combine --quiet
+	coverage report
 
 # The stamps make a second call install nothing, and a changed requirement install again.
 .venv/installed: pyproject.toml constraints.txt
@@ -31,6 +45,19 @@ lint: .venv/installed-dev
 	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@ .venv/installed
 
+# uv reads what each package says of itself, for every Python that pyproject.toml allows, and installs nothing. A
+# version in constraints.txt stays, unless UPGRADE=1 asks for newer ones. torch stays even then, because another torch
+# gives other results: to move it, change its line first. The list has none of CUDA's libraries: they belong to the
+# builds of torch for CUDA, which say themselves which they need.
+constraints: .venv/installed-dev
+	cp constraints.txt .venv/resolved.txt
+	grep '^torch==' constraints.txt > .venv/torch.txt
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header \
+		--constraint .venv/torch.txt $(if $(UPGRADE),--upgrade) --output-file .venv/resolved.txt pyproject.toml > /dev/null
+	sed -n '/^[^#]/q; p' constraints.txt > .venv/constraints.txt
+	sed -E '/^(cuda|nvidia)-|^triton==/d' .venv/resolved.txt >> .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+
 # Minutes of both cores: measurements, not tests. benchmarks/RESULTS.md holds what they gave.
 bench: .venv/installed-dev
 	python -m benchmarks.run
@@ -38,4 +65,4 @@ bench: .venv/installed-dev
 	python -m benchmarks.whole ../shared/data/fsdd --folds 10
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .nox .pytest_cache .ruff_cache

@@ -10,27 +10,27 @@ _MARKUP = re.compile(r"[\\`*~<>\[\]|&]|(?<![^\W_])_|_(?![^\W_])")  # an undersco
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Each column as wide as its widest cell: the first `left` ones to the left, all others to the right."""
+    """A table for a terminal: the first `left` columns are aligned to the left, the others to the right."""
     cells = [[displayed(cell) for cell in row] for row in rows]
     sides = ["left" if index < left else "right" for index in range(len(cells[0]))]
     table = tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)
     return "\n".join(line.rstrip() for line in table.splitlines())
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, its numbers to the right."""
-    lines = ["| " + " | ".join(map(literal, row)) + " |" for row in rows]
-    return "\n".join([lines[0], "|---" + "|---:" * (len(rows[0]) - 1) + "|", *lines[1:]])
+def markdown(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A table in Markdown, aligned as `aligned` does it. Each cell is shown as it is, as `literal` says."""
+    header, *lines = ("| " + " | ".join(map(literal, row)) + " |" for row in rows)
+    sides = "|---" * left + "|---:" * (len(rows[0]) - left) + "|"
+    return "\n".join([header, sides, *lines])
 
 
 def displayed(text: str) -> str:
-    """A line of text without what cannot be seen: control characters, and those that turn the text around them."""
-    return "".join(char if char.isprintable() or char in _JOINERS else "\ufffd" for char in text)
+    """A line of text with U+FFFD in place of control characters and of those that reorder the text around them."""
+    return "".join(character if character.isprintable() or character in _JOINERS else "\ufffd" for character in text)
 
 
 def literal(text: str) -> str:
     """A line of text as Markdown that shows it as it is: no markup, no HTML, and on GitHub no mention or reference."""
     escaped = _MARKUP.sub(r"\\\g<0>", displayed(text))
-    return re.sub(
-        "[@#]", r"\g<0><!-- -->", escaped
-    )  # GitHub looks for these after Markdown, where no backslash is left
+    # GitHub looks for mentions and references after Markdown has removed the backslashes, so a comment parts them.
+    return re.sub("[@#]", r"\g<0><!-- -->", escaped)

@@ -1,4 +1,4 @@
-"""A finished run as a release: the best models with everything that says what they are worth."""
+"""`audiocnn publish`: the weights of a finished run as a model repository, with all that shows what they are worth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
 
 
 @dataclass(frozen=True)
-class Release:
-    """One finished run: its params, its folds' results in order, and each fold's weights."""
+class _Release:
+    """A finished run: its params, and its folds' results and weights' headers, in the order of the folds."""
 
     params: Params
     results: list[FoldResult]
@@ -28,25 +28,43 @@ class Release:
 
 
 def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
-    """Pushes what models/, metrics/ and results/ hold, or writes it into a new folder. Raises UserError."""
+    """Pushes what models/, metrics/ and results/ hold to a model repository, or writes it into a folder.
+
+    repository: OWNER/NAME. dry_run: a new or an empty folder, or None to push. demo_is_meant: whether results of the
+    demo may go out. Raises UserError where the arguments are wrong, the files are not of one run, or the Hub refuses.
+    """
     if not is_repository(repository):
         raise UserError(f"--repo is {repository!r}, expected OWNER/NAME.")
-    if dry_run is not None and dry_run.exists() and (not dry_run.is_dir() or any(dry_run.iterdir())):
-        raise UserError(f"{dry_run} is there already: name a new or an empty folder for --dry-run.")
-    release = read_release()
+    if dry_run is not None:
+        _check_new(dry_run)
+    release = _read_release()
     if release.results[0].source == "demo" and not demo_is_meant:
         raise UserError(
             "these are results of the demo, on synthetic sounds: train on real ones (data.source in params.yaml), "
             "or publish them all the same with --yes-this-is-the-demo."
         )
-    files = release_files(release, repository)
+    files = _release_files(release, repository)
     for name, content in files.items():
-        if dry_run is not None:
-            write_atomically(dry_run / name, content)
         print(f"{len(content):>10,} bytes  {name}")
-    if dry_run is not None:
-        print(f"{len(files)} files in {dry_run}, nothing is pushed; the model card is {dry_run / 'README.md'}")
-        return
+    if dry_run is None:
+        _push(files, repository)
+    else:
+        _write(files, dry_run)
+
+
+def _check_new(folder: Path) -> None:
+    """Raises UserError unless a folder can be made there, or is there and empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} already exists: name a new or an empty folder for --dry-run.")
+
+
+def _write(files: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    print(f"{len(files)} files in {folder}, nothing is pushed; the model card is {folder / 'README.md'}")
+
+
+def _push(files: Mapping[str, bytes], repository: str) -> None:
     from audiocnn.hub.models import push_release
 
     def is_stale(name: str) -> bool:  # weights of a fold that this release does not have would vote in predictions
@@ -55,7 +73,7 @@ def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
     print(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}")
 
 
-def release_files(release: Release, repository: str) -> dict[str, bytes]:
+def _release_files(release: _Release, repository: str) -> dict[str, bytes]:
     """The files of the repository by name; the same bytes for the same run."""
     from audiocnn.release.confusion_picture import confusion_png
     from audiocnn.release.model_card import model_card
@@ -75,8 +93,8 @@ def release_files(release: Release, repository: str) -> dict[str, bytes]:
     }
 
 
-def read_release() -> Release:
-    """The finished run in this project. Raises UserError where something is missing, or is of another run."""
+def _read_release() -> _Release:
+    """The finished run in this project. Raises UserError where a file is missing, or is of another run."""
     params = read_params()
     results = read_fold_results(params.folds)
     kind = source_kind(params.data.source)
@@ -90,7 +108,7 @@ def read_release() -> Release:
     for path, content in expected.items():
         if _read(path) != content:
             raise UserError(f"{path} is not what {FOLD_RESULTS} give: {_CURE}.")
-    return Release(params, results, [_header(result, params) for result in results])
+    return _Release(params, results, [_header(result, params) for result in results])
 
 
 def _read(path: Path) -> bytes:
@@ -101,7 +119,7 @@ def _read(path: Path) -> bytes:
 
 
 def _header(result: FoldResult, params: Params) -> WeightsHeader:
-    """The header of a fold's weights, which can be loaded, and are those of the fold's result. Raises UserError."""
+    """The header of a fold's weights. Raises UserError unless they can be loaded and are those of the fold's result."""
     from audiocnn.inference.pretrained import load_weights
 
     path = MODELS / weights_name(result.fold)

@@ -19,52 +19,55 @@ from audiocnn.data.prepared import Meta
 from audiocnn.errors import UserError
 from audiocnn.evaluation.fold_results import FoldResult, mixture, read_fold_result
 from audiocnn.files import md5
-from audiocnn.report.numbers import Fold, Run
+from audiocnn.report.numbers import CrossValidation, Fold
 
-Rows = list[tuple[str, str]]
+_Rows = list[tuple[str, str]]
 
 
-def doubts(root: Path, lock: Lock, run: Run) -> list[str]:
-    """Sentences on what speaks against the numbers being those of dvc.lock and params.yaml; best none."""
+def doubts(root: Path, lock: Lock, crossval: CrossValidation) -> list[str]:
+    """Sentences on why the numbers may not be those of dvc.lock and params.yaml; none where all agrees.
+
+    Raises UserError where params.yaml is missing or invalid.
+    """
     if "aggregate" not in lock:
-        return [
-            f"There is no {LOCK} here that records results, so nothing says which code, params and data these are of."
-        ]
+        return [f"There is no {LOCK} here that records results, so the code, params and data of these are not known."]
     found = []
     if changed := _other_than_locked(root, lock):
-        found.append(
-            f"These results are not the ones that {LOCK} records ({', '.join(changed)} differs): run 'dvc repro'."
-        )
-    trained = [params for name, params in _locked(lock, run).items() if name.startswith("train_fold@")]
+        differ = f"{', '.join(changed)} {'differs' if len(changed) == 1 else 'differ'}"
+        found.append(f"These results are not the ones that {LOCK} records ({differ}): run 'dvc repro'.")
+    trained = [params for name, params in _locked(lock, crossval).items() if name.startswith("train_fold@")]
     if any(params != trained[0] for params in trained):
         found.append(f"The folds in {LOCK} were not all trained with the same params: run 'dvc repro'.")
     if changed := _other_code(root, lock):
         found.append(f"Code has changed since these results were made ({', '.join(changed)}): run 'dvc repro'.")
-    if read_params(root / PARAMS) != run_params(root, lock, run):
+    if read_params(root / PARAMS) != recorded_params(root, lock, crossval):
         found.append(f"{PARAMS} has changed since these results were made: the table below has the params of {LOCK}.")
     return found
 
 
-def run_params(root: Path, lock: Lock, run: Run) -> Params:
-    """The params that dvc.lock says the results were made with, else those of params.yaml. Raises UserError."""
+def recorded_params(root: Path, lock: Lock, crossval: CrossValidation) -> Params:
+    """The params that dvc.lock records for these results; those of params.yaml where it records none.
+
+    Raises UserError where they are missing or invalid.
+    """
     merged: dict[str, Any] = {}
-    for params in _locked(lock, run).values():
+    for params in _locked(lock, crossval).values():
         merged |= params
     return validate(Params, merged, LOCK) if "folds" in merged else read_params(root / PARAMS)
 
 
-def param_rows(params: Params) -> Rows:
-    """Every param by its dotted name, defaults too."""
-    rows: Rows = [("folds", _text(params.folds))]
+def param_rows(params: Params) -> _Rows:
+    """Name and value of every param, defaults included, by dotted names."""
+    rows: _Rows = [("folds", _text(params.folds))]
     for group in ("data", "model", "train"):
         for name, value in getattr(params, group).model_dump().items():
             rows.append((f"{group}.{name}", _public(value) if name == "source" else _text(value)))
     return rows
 
 
-def dataset_name(run: Run, params: Params) -> str:
-    """What people call the dataset: the end of a folder's or Hub repository's name."""
-    kind, source = run.summary["dataset"], params.data.source
+def dataset_name(crossval: CrossValidation, params: Params) -> str:
+    """The dataset's name in the heading: a Hub repository's or a folder's, else its kind."""
+    kind, source = crossval.summary["dataset"], params.data.source
     if kind == source_kind(source) == "folder":
         return Path(source).name
     if kind == "hub" and (name := hub_names.dataset_name(source)):
@@ -72,33 +75,32 @@ def dataset_name(run: Run, params: Params) -> str:
     return f"the {kind}" if kind.startswith("demo") else f"a {kind} dataset"
 
 
-def dataset_rows(run: Run, params: Params, meta: Meta | None) -> Rows:
-    """Source, sizes and digest of the dataset."""
-    clips = sum(len(fold.rows) for fold in run.folds)
-    rows: Rows = [("kind", run.summary["dataset"]), ("source", _public(params.data.source))]
+def dataset_rows(crossval: CrossValidation, params: Params, meta: Meta | None) -> _Rows:
+    """Name and value of the dataset's source, sizes and digest. meta: None where data/prepared does not have it."""
+    rows: _Rows = [("kind", crossval.summary["dataset"]), ("source", _public(params.data.source))]
     if meta is None:
-        return [*rows, ("clips held out", f"{clips}"), ("classes", f"{len(run.names)}")]
+        return [*rows, ("clips held out", f"{crossval.clips}"), ("classes", f"{len(crossval.class_names)}")]
     return [
         *rows,
-        ("clips", f"{meta.clips}, of which {clips} were held out once"),
+        ("clips", f"{meta.clips}, of which {crossval.clips} were held out once"),
         ("classes", f"{len(meta.classes)}"),
-        ("folds", f"{len(meta.folds)}, of which {len(run.folds)} were held out"),
+        ("folds", f"{len(meta.folds)}, of which {len(crossval.folds)} were held out"),
         ("spectrogram", f"{meta.mels} mel bands by {meta.frames} frames"),
         ("sha256 of features.npy", meta.digests["features"]),
     ]
 
 
-def version_rows(root: Path, run: Run) -> Rows:
-    """The commit, how the results compare with it, what trained the folds and what drew the page."""
+def version_rows(root: Path, crossval: CrossValidation) -> _Rows:
+    """Name and value of the commit, of how the results differ from it, and of the versions that made all this."""
     import matplotlib
 
     drawn = f"audiocnn {__version__}, matplotlib {matplotlib.__version__}, numpy {np.__version__}"
-    rows = [("commit", commit(root)), ("against the commit", comparison(root).replace("\n", "; "))]
-    return [*rows, ("folds trained by", _trainers(root, run)), ("page made by", f"{drawn}, {_python()}")]
+    rows = [("commit", _commit(root)), ("against the commit", comparison(root).replace("\n", "; "))]
+    return [*rows, ("folds trained by", _trainers(root, crossval)), ("page made by", f"{drawn}, {_python()}")]
 
 
-def commit(root: Path) -> str:
-    """The checked-out commit in words, with its day and whether tracked files differ from it."""
+def _commit(root: Path) -> str:
+    """The checked-out commit, its date, and whether tracked files differ from it."""
     described = git(root, "describe", "--always", "--tags", "--dirty", "--abbrev=12")
     day = git(root, "log", "-1", "--format=%cs")
     if described is None or day is None:
@@ -124,25 +126,25 @@ def _digest(path: Path) -> str | None:
     return md5(path.read_bytes()) if path.is_file() else None
 
 
-def _trainers(root: Path, run: Run) -> str:
-    """torch's version and the kind of device, from results/folds where they are of this run."""
+def _trainers(root: Path, crossval: CrossValidation) -> str:
+    """torch's version and the kind of device, from results/folds where they are those of this cross-validation."""
     try:
-        results = [read_fold_result(fold.fold, root / FOLD_RESULTS) for fold in run.folds]
+        results = [read_fold_result(fold.fold, root / FOLD_RESULTS) for fold in crossval.folds]
     except UserError:
         return f"not known here: {FOLD_RESULTS} lacks some of the folds"
-    if not all(_is_of(result, fold, run) for result, fold in zip(results, run.folds, strict=True)):
+    if not all(_is_of(result, fold, crossval) for result, fold in zip(results, crossval.folds, strict=True)):
         return f"not known here: {FOLD_RESULTS} is of another run"
     return mixture(results) or f"torch {results[0].torch} on {results[0].device}"
 
 
-def _is_of(result: FoldResult, fold: Fold, run: Run) -> bool:
-    same_clips = list(result.held_out.rows) == fold.rows.tolist() and list(result.classes) == run.names
+def _is_of(result: FoldResult, fold: Fold, crossval: CrossValidation) -> bool:
+    same_clips = list(result.held_out.rows) == fold.rows.tolist() and list(result.classes) == crossval.class_names
     return same_clips and result.predictions.tolist() == fold.predicted.tolist()
 
 
-def _locked(lock: Lock, run: Run) -> dict[str, dict[str, Any]]:
-    """The params that dvc.lock records, by stage; without those of folds that the run has not, which DVC keeps."""
-    names = ("fetch", "prepare", *(f"train_fold@{fold.fold}" for fold in run.folds), "aggregate")
+def _locked(lock: Lock, crossval: CrossValidation) -> dict[str, dict[str, Any]]:
+    """The params that dvc.lock records, by stage. DVC keeps those of folds that are no longer listed: without them."""
+    names = ("fetch", "prepare", *(f"train_fold@{fold.fold}" for fold in crossval.folds), "aggregate")
     return {name: lock[name].params for name in names if name in lock}
 
 
@@ -153,7 +155,7 @@ def _text(value: Any) -> str:
 
 
 def _public(source: str) -> str:
-    """A source without the path of somebody's folder."""
+    """A source without the path of somebody's folder, which may name a person."""
     path = Path(source)
     return source if "://" in source or not path.is_absolute() else f"a folder called {path.name}"
 

@@ -1,4 +1,4 @@
-"""`audiocnn report`: one HTML file on a cross-validation, that needs no network, no server and no other file.
+"""`audiocnn report`: one HTML file on a cross-validation that needs no network, no server and no other file.
 
 Needs the extra `audiocnn[report]`; its libraries are imported when a report is written.
 """
@@ -17,104 +17,121 @@ from audiocnn.config.outs import METRICS, PREPARED
 from audiocnn.data.prepared import Meta
 from audiocnn.errors import UserError
 from audiocnn.evaluation.metrics import mean_std
+from audiocnn.evaluation.read import headline_metrics
 from audiocnn.files import write_atomically
-from audiocnn.report import numbers
-from audiocnn.report.numbers import Mistake, Run
+from audiocnn.report.numbers import CrossValidation, Mistake, most_confident_mistakes, most_frequent_confusions
+from audiocnn.report.read import read_cross_validation
 from audiocnn.text import displayed
 
 REPORT = Path("report/index.html")
-MISTAKES = 12
-CONFUSIONS = 10
+MISTAKES = 12  # at most, in the report
+_CONFUSIONS = 10  # at most, in the report
 _LIBRARIES = ("jinja2", "matplotlib")
 
 
 def write_report(root: Path = Path()) -> Path:
-    """Writes report/index.html from what the stages left below `root`; returns its path. Raises UserError."""
+    """Writes report/index.html from what the stages left below `root`; returns its path.
+
+    Raises UserError where a library, metrics/ or params.yaml is missing or damaged. Without data/prepared or dvc.lock
+    the report says what it cannot show.
+    """
     if any(find_spec(name) is None for name in _LIBRARIES):
         raise UserError(
             "the report needs jinja2 and matplotlib: install them with "
             "\"pip install -c constraints.txt -e '.[report]'\"."
         )
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it says of its cache, from its first import on
-    page = _page(numbers.read_run(root / METRICS), root)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its first import warns where it cannot write its cache
+    page = _page(read_cross_validation(root / METRICS), root)
     write_atomically(root / REPORT, page.encode())
     return root / REPORT
 
 
-def _page(run: Run, root: Path) -> str:
+def _page(crossval: CrossValidation, root: Path) -> str:
     from audiocnn.report import origin
 
     lock = read_lock(root)
-    params = origin.run_params(root, lock, run)
-    meta, lack = _prepared(run, root)
+    params = origin.recorded_params(root, lock, crossval)
+    meta, why_no_spectrograms = _prepared(crossval, root)
+    metrics = crossval.folds[0].scores
+    mistakes = most_confident_mistakes(crossval, MISTAKES)
+    figures = _figures(crossval, root, meta, mistakes)
     return _rendered(
         {
-            "run": run,
-            "headline": _headline(run),
-            "doubts": origin.doubts(root, lock, run),
+            "crossval": crossval,
+            "headline": _headline(crossval),
+            "doubts": origin.doubts(root, lock, crossval),
             "params": origin.param_rows(params),
-            "dataset": origin.dataset_rows(run, params, meta),
-            "dataset_name": origin.dataset_name(run, params),
-            "dataset_folds": len(meta.folds) if meta else len(run.folds),
-            "versions": origin.version_rows(root, run),
-            "spread": {name: mean_std(fold.scores[name] for fold in run.folds) for name in run.folds[0].scores},
-            "confusions": numbers.frequent_confusions(run, CONFUSIONS),
-            **_drawn(run, root, meta, lack),
+            "dataset": origin.dataset_rows(crossval, params, meta),
+            "dataset_name": origin.dataset_name(crossval, params),
+            "dataset_folds": len(meta.folds) if meta else len(crossval.folds),
+            "versions": origin.version_rows(root, crossval),
+            "mean_std": {name: mean_std(fold.scores[name] for fold in crossval.folds) for name in metrics},
+            "confusions": most_frequent_confusions(crossval, _CONFUSIONS),
+            "mistakes": [(mistake, figures.get(_clip(mistake), "")) for mistake in mistakes],
+            "why_no_spectrograms": why_no_spectrograms,
+            **figures,
         }
     )
 
 
-def _headline(run: Run) -> dict[str, Any]:
-    """The accuracy and loss that count: those of the test where the protocol has one."""
-    kind = "test" if run.tested else "val"
-    accuracy = run.summary[f"{kind}_acc"]
+def _headline(crossval: CrossValidation) -> dict[str, Any]:
+    """The accuracy and the loss that count, as summary.json has them, and the accuracy's interval where it has one."""
+    name, loss = headline_metrics(crossval.validation)
+    accuracy = crossval.summary[name]
     interval = (accuracy["ci95_low"], accuracy["ci95_high"]) if "ci95_low" in accuracy else None
-    return {"name": f"{kind}_acc", "accuracy": accuracy, "loss": run.summary[f"{kind}_loss"], "interval": interval}
+    return {"name": name, "accuracy": accuracy, "interval": interval, "loss": crossval.summary[loss]}
 
 
-def _prepared(run: Run, root: Path) -> tuple[Meta | None, str]:
-    """data/prepared's meta.json, or None and a sentence on what to do about it."""
+def _prepared(crossval: CrossValidation, root: Path) -> tuple[Meta | None, str]:
+    """data/prepared's meta.json and no text; or None, and a sentence on why it cannot be used and what to do."""
     from audiocnn.report.spectrograms import prepared_meta
 
     try:
-        return prepared_meta(run, root / PREPARED), ""
+        return prepared_meta(crossval, root / PREPARED), ""
     except UserError as error:
         return None, str(error)
 
 
-def _drawn(run: Run, root: Path, meta: Meta | None, lack: str) -> dict[str, Any]:
-    """The figures, and the mistakes with their spectrograms where there are any."""
+def _figures(crossval: CrossValidation, root: Path, meta: Meta | None, mistakes: list[Mistake]) -> dict[str, Any]:
+    """The figures by name, as markup for the template, and whether that of the loss is cut off."""
     from markupsafe import Markup
 
-    from audiocnn.report import figures
+    from audiocnn.report.confusion_matrix import confusion_svg
+    from audiocnn.report.curves import accuracy_curves, loss_curves, loss_is_cut
+    from audiocnn.report.recall_by_class import recall_dots
 
-    validation = "validation" if run.tested else "held out"
-    mistakes = numbers.worst_mistakes(run, MISTAKES)
-    words = {"validation": validation, "loss_is_cut": figures.loss_is_cut(run), "lack": lack}
+    validation = "validation" if crossval.has_test else "held out"
     draws: dict[str, Callable[[], str]] = {
-        "accuracy": partial(figures.accuracy_curves, run, validation),
-        "loss": partial(figures.loss_curves, run, validation),
-        "matrix": partial(figures.confusion_matrix, run),
-        "recall": partial(figures.recall_dots, run),
+        "accuracy": partial(accuracy_curves, crossval, validation),
+        "loss": partial(loss_curves, crossval, validation),
+        "matrix": partial(confusion_svg, crossval.confusion_counts, crossval.class_names),
+        "recall": partial(recall_dots, crossval),
     }
     if meta and mistakes:
-        draws |= _spectrograms(run, root, meta, mistakes)
+        draws |= _spectrograms(crossval, root, meta, mistakes)
     bar = tqdm(draws.items(), desc="report", unit="figure", disable=None, leave=False)
-    drawn = {name: Markup(draw()) for name, draw in bar}  # noqa: S704  # matplotlib has escaped the class names
-    return words | drawn | {"mistakes": [(mistake, drawn.get(f"clip-{mistake.row}", "")) for mistake in mistakes]}
+    figures = {name: Markup(draw()) for name, draw in bar}  # noqa: S704  # the class names in them are escaped
+    return {**figures, "loss_is_cut": loss_is_cut(crossval)}
 
 
-def _spectrograms(run: Run, root: Path, meta: Meta, mistakes: list[Mistake]) -> dict[str, Callable[[], str]]:
-    """What draws the scale of the colours and each mistake's spectrogram, by name."""
-    from audiocnn.report import spectrograms as pictures
+def _spectrograms(
+    crossval: CrossValidation, root: Path, meta: Meta, mistakes: list[Mistake]
+) -> dict[str, Callable[[], str]]:
+    """What draws the scale of the colours and the spectrogram of each mistake, by name of the figure."""
+    from audiocnn.report.spectrograms import level_bar, limits_of, read_spectrograms, spectrogram
 
-    values = pictures.read_spectrograms(root / PREPARED, meta, mistakes)
-    limits = pictures.limits_of(values)
+    values = read_spectrograms(root / PREPARED, meta, mistakes)
+    limits = limits_of(values)
     clips = {
-        f"clip-{mistake.row}": partial(pictures.spectrogram, run, mistake, clip, limits, meta)
+        _clip(mistake): partial(spectrogram, crossval, mistake, clip, limits, meta)
         for mistake, clip in zip(mistakes, values, strict=True)
     }
-    return {"level": partial(pictures.level_bar, limits, meta), **clips}
+    return {"level": partial(level_bar, limits, meta), **clips}
+
+
+def _clip(mistake: Mistake) -> str:
+    """The name of a mistake's spectrogram among the figures."""
+    return f"clip-{mistake.row}"
 
 
 def _rendered(values: dict[str, Any]) -> str:

@@ -1,68 +1,73 @@
 """README.md of a dataset repository: what `audiocnn features` made, and how to train on it."""
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.recordings import Clip
+from audiocnn.text import markdown
 
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # the Hub's names
 
 
 def dataset_card(repository: str, clips: Sequence[Clip], classes: Sequence[str], recipe: Recipe) -> str:
-    """README.md for a dataset repository: YAML front matter, then what is in the files and how to train on them."""
-    size = next((name for limit, name in _SIZES if len(clips) < limit), "n>1M")
+    """The text of README.md. repository: OWNER/NAME. classes: their names by label."""
+    name = repository.partition("/")[2]
     folds = sorted({clip.fold for clip in clips})
-    counts = Counter((clip.label, clip.fold) for clip in clips)
-    rows = [
-        f"| {label} | {_cell(name)} | " + " | ".join(str(counts[label, fold]) for fold in folds) + " |"
-        for label, name in enumerate(classes)
+    sections = [
+        f"---\n{_front_matter(name, len(clips))}\n---",
+        f"# {name}",
+        f"Log-mel spectrograms of {len(clips)} sound clips in {len(classes)} classes and {len(folds)} folds.\n"
+        "The clips keep the licence of the recordings that they were made from.",
+        _file_table(len(clips), recipe),
+        f"Clips by class and fold:\n\n{_clip_table(clips, classes, folds)}",
+        _recipe(recipe),
+        f"To train AudioCNN on it, in params.yaml:\n\n{_params(repository, len(folds))}",
     ]
-    numbers = recipe.model_dump(exclude={"libraries"})
-    return "\n".join(
-        [
-            "---",
-            f"pretty_name: {repository.partition('/')[2]}",
-            "task_categories:\n- audio-classification",
-            "tags:\n- audio\n- mel-spectrogram\n- audiocnn",
-            f"size_categories:\n- {size}",
-            "---",
-            "",
-            f"# {repository.partition('/')[2]}",
-            "",
-            f"Log-mel spectrograms of {len(clips)} sound clips in {len(classes)} classes and {len(folds)} folds.",
-            "The clips keep the licence of the recordings that they were made from.",
-            "",
-            "| file | what |",
-            "|---|---|",
-            f"| features.pkl | float32 {(len(clips), *recipe.shape, 1)}: clips, mel bands, frames, 1; dB |",
-            f"| labels.pkl, folds.pkl | int64 ({len(clips)},) |",
-            "| class_mapping.pkl | {label: class name} |",
-            "| recipe.json | how sound became spectrogram |",
-            "| clips.csv | the sound file of each row |",
-            "",
-            "Clips by class and fold:",
-            "",
-            "| label | class | " + " | ".join(f"fold {fold}" for fold in folds) + " |",
-            "|---" * (len(folds) + 2) + "|",
-            *rows,
-            "",
-            "Recipe: " + ", ".join(f"{name} {value}" for name, value in numbers.items()) + "; made with "
-            "" + ", ".join(f"{name} {version}" for name, version in recipe.libraries.items()) + ".",
-            "",
-            "To train AudioCNN on it, in params.yaml:",
-            "",
-            "```yaml",
-            f"folds: {list(range(len(folds)))}",
-            "data:",
-            f"  source: hf://datasets/{repository}@main",
-            "```",
-            "",
-        ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(name: str, clips: int) -> str:
+    """The metadata that the Hub reads, as YAML."""
+    from huggingface_hub import DatasetCardData
+
+    card = DatasetCardData(
+        pretty_name=name,
+        task_categories=["audio-classification"],
+        size_categories=[next((size for limit, size in _SIZES if clips < limit), "n>1M")],
+        tags=["audio", "mel-spectrogram", "audiocnn"],
     )
+    return str(card.to_yaml())
 
 
-def _cell(text: str) -> str:
-    """A text from a CSV as a table cell's, whatever it holds."""
-    return re.sub(r"[^\w ,.()&'-]", " ", text)
+def _file_table(clips: int, recipe: Recipe) -> str:
+    rows = [
+        ("file", "what"),
+        ("features.pkl", f"float32 {(clips, *recipe.shape, 1)}: clips, mel bands, frames, 1; dB"),
+        ("labels.pkl, folds.pkl", f"int64 ({clips},)"),
+        ("class_mapping.pkl", "{label: class name}"),
+        ("recipe.json", "how sound became spectrogram"),
+        ("clips.csv", "the sound file of each row"),
+    ]
+    return markdown(rows, left=2)
+
+
+def _clip_table(clips: Sequence[Clip], classes: Sequence[str], folds: Sequence[int]) -> str:
+    counts = Counter((clip.label, clip.fold) for clip in clips)
+    header = ["label", "class", *(f"fold {fold}" for fold in folds)]
+    rows = [[str(label), name, *(str(counts[label, fold]) for fold in folds)] for label, name in enumerate(classes)]
+    return markdown([header, *rows], left=2)
+
+
+def _recipe(recipe: Recipe) -> str:
+    numbers = recipe.model_dump(exclude={"libraries"})
+    return f"Recipe: {_listed(numbers)}; made with {_listed(recipe.libraries)}."
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _params(repository: str, folds: int) -> str:
+    """The lines of params.yaml that name the dataset."""
+    return f"```yaml\nfolds: {list(range(folds))}\ndata:\n  source: hf://datasets/{repository}@main\n```"

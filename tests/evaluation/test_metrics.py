@@ -35,6 +35,11 @@ def test_recall_counts_each_class_by_itself_and_is_not_a_number_for_a_class_with
     np.testing.assert_allclose(recalls, [2 / 3, 0, np.nan])
 
 
+def test_confusion_counts_are_clips_by_actual_and_predicted_class() -> None:
+    counts = metrics.confusion_counts(np.array([0, 0, 0, 1]), np.array([0, 2, 2, 1]), classes=4)
+    assert counts.tolist() == [[1, 0, 2, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
 def test_macro_f1_ignores_classes_that_a_fold_does_not_have() -> None:
     assert metrics.macro_f1(np.array([0, 0, 4]), np.array([0, 0, 4])) == 1
     assert metrics.macro_f1(np.array([0, 0]), np.array([0, 1])) == pytest.approx((2 / 3 + 0) / 2)

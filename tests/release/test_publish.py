@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from huggingface_hub import ModelCard, ModelCardData
 from audiocnn.cli.main import main
 from audiocnn.evaluation.fold_results import read_fold_results
 from audiocnn.model.network import AudioCNN
-from audiocnn.release.confusion_picture import confusion_counts, confusion_png
+from audiocnn.release.confusion_picture import confusion_png
+from audiocnn.report import confusion_matrix
 from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
 from tests.support.prepared import CLASSES
 from tests.support.results import fold_result, write_fold_results
@@ -154,9 +156,13 @@ def test_the_unbiased_protocol_is_called_so(tmp_path: Path, monkeypatch: pytest.
     assert "optimistic" not in text
 
 
-def test_the_confusion_matrix_counts_every_held_out_clip(run: Path) -> None:
+def test_the_confusion_matrix_counts_every_held_out_clip(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = read_fold_results([0, 1, 2])
-    counts = confusion_counts(results)
+    draw = Mock(return_value=b"picture")
+    monkeypatch.setattr(confusion_matrix, "confusion_png", draw)
+    assert dry_run()["confusion_matrix.png"] == b"picture"
+    counts, names = draw.call_args.args
+    assert list(names) == CLASSES
     assert counts.sum() == 3 * 24
     assert np.trace(counts) == sum((result.predictions == result.labels).sum() for result in results)
     assert counts[0, 1] == sum(((r.labels == 0) & (r.predictions == 1)).sum() for r in results)
@@ -253,11 +259,11 @@ def test_files_of_different_runs_are_not_published(run: Path, capsys: pytest.Cap
 
 def test_a_dry_run_leaves_files_that_are_there_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish("--dry-run", "models") == 1
-    assert "models is there already" in capsys.readouterr().err
+    assert "models already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["net", "owner/net/x", "hf://owner/net", "../net", "owner/net\n"])
-def test_a_name_that_is_no_repository_is_refused(run: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_name_that_is_not_a_repository_is_refused(run: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main(["publish", "--repo", name]) == 1
     assert "expected OWNER/NAME" in capsys.readouterr().err
 
@@ -281,7 +287,7 @@ def test_everything_goes_in_one_commit_and_loads_from_there(
     assert model.header == AudioCNN.from_pretrained("models", fold=2).header
 
 
-def test_weights_of_folds_that_are_no_more_leave_with_the_same_commit(hub: FakeHub, run: Path) -> None:
+def test_weights_of_folds_that_no_longer_exist_are_deleted_by_the_same_commit(hub: FakeHub, run: Path) -> None:
     epoch = "fold_0/epoch_1.safetensors"
     hub.models[NAME] = Repository({"model_fold_9_best.safetensors": b"old", epoch: b"kept", "notes.md": b"kept"})
     assert publish() == 0

@@ -174,7 +174,7 @@ def test_its_ids_are_unique_and_its_headings_in_order(standard: Path) -> None:
     assert text.count('role="img" aria-label="') == page.tags.count("svg") == 5 + MISTAKES
 
 
-def test_the_mistakes_are_the_surest_wrong_ones(standard: Path) -> None:
+def test_the_mistakes_are_the_most_confident_ones(standard: Path) -> None:
     text = read(standard)
     wrong: list[tuple[float, str]] = []
     for line in (standard / "metrics/predictions.csv").read_text().splitlines()[1:]:
@@ -228,7 +228,7 @@ def test_one_fold_has_no_spread(tmp_path: Path) -> None:
     assert "std" not in page.text
 
 
-def test_folds_that_were_never_held_out_are_said(small: Path) -> None:
+def test_folds_that_were_never_held_out_are_reported(small: Path) -> None:
     meta = json.loads((small / "data/prepared/meta.json").read_text())
     (small / "data/prepared/meta.json").write_text(json.dumps(meta | {"folds": list(range(1, 11))}))
     assert "<strong>3 of 10 folds.</strong>" in report(small)
@@ -242,7 +242,7 @@ def test_any_number_of_classes_fits(tmp_path: Path, classes: int) -> None:
     assert len(text) < 1_000_000
 
 
-def test_results_that_dvc_lock_does_not_record_are_said(small: Path) -> None:
+def test_results_that_dvc_lock_does_not_record_are_reported(small: Path) -> None:
     assert "no dvc.lock here" in report(small)
     files = "deps: [{path: audiocnn/evaluation/intervals.py, md5: aaaa}], outs: [{path: metrics/folds.csv, md5: bbbb}]"
     train = "{params: {params.yaml: {model: {}, train: {lr: 0.5}}}}"
@@ -296,7 +296,7 @@ def test_files_of_different_runs_are_refused(tmp_path: Path) -> None:
         ("predictions.csv", "siren,siren", "siren,horn"),
     ],
 )
-def test_a_damaged_cell_is_one_sentence(small: Path, name: str, old: str, new: str) -> None:
+def test_a_damaged_cell_is_reported_in_one_sentence(small: Path, name: str, old: str, new: str) -> None:
     text = (small / "metrics" / name).read_text()
     assert old in text
     (small / "metrics" / name).write_text(text.replace(old, new, 1))

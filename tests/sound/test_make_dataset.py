@@ -124,7 +124,7 @@ def test_bad_clips_are_listed_and_publish_nothing_until_they_are_mended_or_left_
         "audio/4.wav: unreadable: Format not recognised",
         "audio/5.wav: missing: no such file",
         "audio/6.wav: silent",
-        "error: 4 of 12 clips cannot be used (1 empty, 1 missing, 1 silent, 1 unreadable): mend or remove them, "
+        "error: 4 of 12 clips cannot be used (1 empty, 1 missing, 1 silent, 1 unreadable): fix or remove them, "
         "or leave them out with --skip-bad; the others are kept.",
     ]
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".features.partial"]
