@@ -46,14 +46,14 @@ def end_with(process: psutil.Process) -> None:
 
 
 def _watch(process: psutil.Process) -> None:
-    while is_alive(process):
+    while _is_alive(process):
         time.sleep(_POLL)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_GRACE)
     os._exit(128 + signal.SIGTERM)
 
 
-def is_alive(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     """Whether this very process (not a later one under its number) still runs."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audiocnn.files import write_json
 
-MEMORY = 600.0  # seconds for which a service that failed is not asked again, by any process
+_MEMORY = 600.0  # seconds for which a service that failed is not asked again, by any process
 
 
 class Outage(NamedTuple):
@@ -20,17 +20,17 @@ class Outage(NamedTuple):
 
 def remember_outage(root: Path, service: str, reason: str, configuration: str = "") -> None:
     """Notes that a service failed. configuration: with another one it is asked all the same. Never raises OSError."""
-    memory = {"configuration": configuration, "reason": reason, "until": time.time() + MEMORY}
+    memory = {"configuration": configuration, "reason": reason, "until": time.time() + _MEMORY}
     with contextlib.suppress(OSError):
         write_json(_file(root, service), memory)
 
 
 def outage_of(root: Path, service: str, configuration: str = "") -> Outage | None:
-    """The outage of a service that was noted less than MEMORY seconds ago, if any."""
+    """The outage of a service that was noted less than _MEMORY seconds ago, if any."""
     try:
         memory = json.loads(_file(root, service).read_text(encoding="utf-8"))
         seconds = float(memory["until"]) - time.time()
-        if memory["configuration"] == configuration and 0 < seconds <= MEMORY:
+        if memory["configuration"] == configuration and 0 < seconds <= _MEMORY:
             return Outage(str(memory["reason"]), seconds)
     except (OSError, ValueError, TypeError, KeyError):
         pass  # none was noted, or it cannot be read

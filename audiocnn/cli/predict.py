@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".npy")  # what is taken from a folder; a file that is named may be any
 _DECIMALS = 6
 
-Writer = Callable[["Prediction"], None]
+_Writer = Callable[["Prediction"], None]
 
 
 def add_parser(commands: Commands) -> None:
@@ -119,7 +119,7 @@ def _hop(options: argparse.Namespace, model: "PretrainedAudioCNN", files: Sequen
     return recipe.seconds if options.hop is None else float(options.hop)
 
 
-def _report(outcomes: Iterator["Outcome"], count: int, write: Writer) -> bool:
+def _report(outcomes: Iterator["Outcome"], count: int, write: _Writer) -> bool:
     """Writes what comes, while it comes; returns whether a file was bad."""
     bad = False
     for outcome in tqdm(outcomes, total=count, desc="predict", unit="file", disable=None, leave=False):
@@ -134,7 +134,7 @@ def _report(outcomes: Iterator["Outcome"], count: int, write: Writer) -> bool:
     return bad
 
 
-def _writer(options: argparse.Namespace, files: Sequence[Path], classes: Sequence[str]) -> Writer:
+def _writer(options: argparse.Namespace, files: Sequence[Path], classes: Sequence[str]) -> _Writer:
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # file names are any bytes
     if options.json:
         return lambda prediction: _write_json(prediction, classes, options.top or len(classes))
@@ -157,7 +157,7 @@ def _write_json(prediction: "Prediction", classes: Sequence[str], top: int) -> N
     print(json.dumps(line, allow_nan=False))
 
 
-def _csv_writer(classes: Sequence[str], top: int) -> Writer:
+def _csv_writer(classes: Sequence[str], top: int) -> _Writer:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["file", "start", "end", "rank", "class", "index", "probability"])
 
@@ -169,7 +169,7 @@ def _csv_writer(classes: Sequence[str], top: int) -> Writer:
     return write
 
 
-def _table_writer(files: Sequence[Path], classes: Sequence[str], top: int) -> Writer:
+def _table_writer(files: Sequence[Path], classes: Sequence[str], top: int) -> _Writer:
     file_width = max(len(_printable(file)) for file in files)
     class_width = max(map(len, ("class", *classes)))
     answers = "  ".join([f"{'class':{class_width}}  probability"] * min(top, len(classes)))

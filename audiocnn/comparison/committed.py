@@ -32,10 +32,10 @@ class Difference(NamedTuple):
 
 def comparison(root: Path) -> str:
     """A sentence or two: whether dvc.lock and metrics/ are the committed ones, else the largest difference and why."""
-    committed = committed_files(root)
+    committed = _committed_files(root)
     if not {LOCK, f"{METRICS}/summary.json"} <= committed.keys():
         return "git HEAD holds no results to compare with: commit dvc.lock and metrics/ to keep these."
-    here = files_here(root)
+    here = _files_here(root)
     if here == committed:
         return "identical to the committed results"
     new_params = here.pop(PARAMS, None) != committed.pop(PARAMS, None)
@@ -44,7 +44,7 @@ def comparison(root: Path) -> str:
     return f"{_what_differs(here, committed)}\n{_why(here, committed, new_params)}"
 
 
-def committed_files(root: Path) -> Files:
+def _committed_files(root: Path) -> Files:
     """What git HEAD has of params.yaml, dvc.lock and metrics/, by path; nothing without git or a commit."""
     listing = git(root, "ls-tree", "-r", "-z", "--name-only", "HEAD", PARAMS, LOCK, f"{METRICS}/")
     names = (listing or b"").decode().split("\0")[:-1]
@@ -52,14 +52,14 @@ def committed_files(root: Path) -> Files:
     return {name: content for name, content in contents.items() if content is not None and _counts(name)}
 
 
-def files_here(root: Path) -> Files:
+def _files_here(root: Path) -> Files:
     """The same files as they are in the working tree."""
     paths = [root / PARAMS, root / LOCK, *sorted((root / METRICS).rglob("*"))]
     names = {path.relative_to(root).as_posix(): path for path in paths if path.is_file()}
     return {name: path.read_bytes() for name, path in names.items() if _counts(name)}
 
 
-def largest_difference(old: Files, new: Files) -> Difference | None:
+def _largest_difference(old: Files, new: Files) -> Difference | None:
     """The metric in metrics/ that changed most, in absolute terms, among those on both sides; None where none did."""
     before, after = dict(_entries(old)), dict(_entries(new))
     changed = [
@@ -70,13 +70,13 @@ def largest_difference(old: Files, new: Files) -> Difference | None:
     return max(changed, key=lambda difference: abs(difference.new - difference.old), default=None)
 
 
-def changed_inputs(old: bytes, new: bytes) -> list[str]:
+def _changed_inputs(old: bytes, new: bytes) -> list[str]:
     """The params, code files and dataset whose value or digest differs between two dvc.lock files."""
     return differing(inputs(parse_lock(old)), inputs(parse_lock(new)))
 
 
 def _what_differs(here: Files, committed: Files) -> str:
-    largest = largest_difference(committed, here)
+    largest = _largest_difference(committed, here)
     if largest is not None:
         return (
             "not identical to the committed results; the largest difference is in "
@@ -86,7 +86,7 @@ def _what_differs(here: Files, committed: Files) -> str:
 
 
 def _why(here: Files, committed: Files, new_params: bool) -> str:
-    inputs = changed_inputs(committed[LOCK], here.get(LOCK, b""))
+    inputs = _changed_inputs(committed[LOCK], here.get(LOCK, b""))
     if new_params or inputs:
         return f"expected: {', '.join(inputs) or PARAMS} changed since the commit; see 'dvc metrics diff'"
     return (

@@ -15,7 +15,7 @@ from audiocnn.errors import UserError
 from audiocnn.evaluation.read import csv_rows, validation_of
 from audiocnn.files import md5
 
-WORKSPACE = "workspace"  # DVC's word for the working tree
+_WORKSPACE = "workspace"  # DVC's word for the working tree
 _COLUMNS = {  # what each table must have
     f"{METRICS}/folds.csv": {"fold", "val_acc", "val_loss"},
     f"{METRICS}/classes.csv": {"class", "recall_mean"},
@@ -46,7 +46,7 @@ class RevisionResults(NamedTuple):
 def read_revision(root: Path, revision: str | None) -> RevisionResults:
     """What a git revision or an experiment holds, without checking it out; None is the working tree. UserError."""
     commit = None if revision is None else commit_of(root, revision)
-    name = WORKSPACE if revision is None else re.sub(r"^([0-9a-f]{7})[0-9a-f]{33}$", r"\1", revision)
+    name = _WORKSPACE if revision is None else re.sub(r"^([0-9a-f]{7})[0-9a-f]{33}$", r"\1", revision)
     folds, classes = (_table(root, commit, file, name) for file in _COLUMNS)
     lock = parse_lock(_read(root, commit, LOCK) or b"")
     made_with = inputs(lock)

@@ -11,7 +11,7 @@ from audiocnn.config.hub_names import REPOSITORY_PATTERN
 from audiocnn.config.settings import Settings, read_settings
 from audiocnn.processes import usable_cores
 
-RUNTIME_FILE = Path("runtime.yaml")
+_RUNTIME_FILE = Path("runtime.yaml")
 
 
 class CheckpointSettings(Settings):
@@ -55,7 +55,7 @@ class Runtime(Settings):
     hub: HubSettings = HubSettings()
 
 
-def read_runtime(path: Path = RUNTIME_FILE) -> Runtime:
+def read_runtime(path: Path = _RUNTIME_FILE) -> Runtime:
     """runtime.yaml, validated; the defaults where there is none. Raises UserError."""
     return read_settings(path, Runtime) if path.exists() else Runtime()
 

@@ -28,8 +28,8 @@ from audiocnn.sound.log_mel import Floats, log_mel
 from audiocnn.sound.recipe import Recipe
 
 FOLDS = 10
-RECORDINGS = 2  # of each kind in each fold
-TAKES = 2  # clips of each recording
+_RECORDINGS = 2  # of each kind in each fold
+_TAKES = 2  # clips of each recording
 
 RECIPE = Recipe(rate=RATE, seconds=SAMPLES / RATE, n_fft=512, hop_length=250, n_mels=24, fmax=RATE / 2)
 
@@ -73,8 +73,8 @@ def demo_clips() -> Iterator[Clip]:
     recording = 0
     for fold in range(1, FOLDS + 1):
         for label in range(len(SOUNDS)):
-            for _ in range(RECORDINGS):
-                for take in range(TAKES):
+            for _ in range(_RECORDINGS):
+                for take in range(_TAKES):
                     yield Clip(label, fold, recording, take)
                 recording += 1
 

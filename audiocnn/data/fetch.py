@@ -22,11 +22,11 @@ from audiocnn.config.settings import Settings
 from audiocnn.errors import UserError
 from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write_json
 
-STAGING = Path("data/staging")
+_STAGING = Path("data/staging")
 OLD = "old"  # what stood in data/raw, while the new folder takes its place
-RECORD = "source.json"
-WANTED = (*PICKLES, RECIPE)
-REQUIRED = tuple(name for name in PICKLES if name != "class_mapping.pkl")
+_RECORD = "source.json"
+_WANTED = (*PICKLES, RECIPE)
+_REQUIRED = tuple(name for name in PICKLES if name != "class_mapping.pkl")
 
 
 class FileRecord(Settings):
@@ -45,7 +45,7 @@ class SourceRecord(Settings):
     commit: str | None = None
 
 
-def fetch(data: DataParams, raw: Path = RAW, staging: Path = STAGING) -> SourceRecord:
+def fetch(data: DataParams, raw: Path = RAW, staging: Path = _STAGING) -> SourceRecord:
     """Makes `raw` hold the source's files and source.json, and returns that record.
 
     A dataset of the Hub whose files are there already, whole, is not downloaded again. Raises UserError, and leaves
@@ -74,7 +74,7 @@ def _fetch_from_hub(source: HubName, data: DataParams, raw: Path, staging: Path)
         _check_pins(record.files, data)
         return record
     folder = staging / commit
-    download(source.repository, commit, WANTED, folder)
+    download(source.repository, commit, _WANTED, folder)
     record = SourceRecord(kind="hub", files=_describe(folder), repository=source.repository, commit=commit)
     _publish(folder, record, data, raw, staging)
     return record
@@ -122,7 +122,7 @@ def _gather(source: Path | Literal["demo"], folder: Path) -> None:
 
 
 def _copy(source: Path, folder: Path) -> None:
-    present = [name for name in WANTED if os.path.lexists(source / name)]
+    present = [name for name in _WANTED if os.path.lexists(source / name)]
     _check_present(present, str(source))
     for name in tqdm(present, desc="copying", unit="file", disable=None, leave=False):
         if not (source / name).is_file():
@@ -136,10 +136,10 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _check_present(names: Collection[str], where: str) -> None:
-    missing = [name for name in REQUIRED if name not in names]
+    missing = [name for name in _REQUIRED if name not in names]
     if missing:
         raise UserError(
-            f"{where} has no {' and no '.join(missing)}: expected {', '.join(REQUIRED)} and, where the classes have "
+            f"{where} has no {' and no '.join(missing)}: expected {', '.join(_REQUIRED)} and, where the classes have "
             "names, class_mapping.pkl."
         )
 
@@ -179,26 +179,26 @@ def _size(size: int) -> str:
 
 
 def _describe(folder: Path) -> dict[str, FileRecord]:
-    paths = [folder / name for name in WANTED if (folder / name).is_file()]
+    paths = [folder / name for name in _WANTED if (folder / name).is_file()]
     return {path.name: FileRecord(sha256=sha256_of_file(path), size=path.stat().st_size) for path in paths}
 
 
 def _read_record(raw: Path) -> SourceRecord | None:
     try:
-        return SourceRecord.model_validate_json((raw / RECORD).read_bytes())
+        return SourceRecord.model_validate_json((raw / _RECORD).read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def _is_whole(raw: Path, record: SourceRecord) -> bool:
     names = {path.name for path in raw.iterdir()}
-    return names == {*record.files, RECORD} and _describe(raw) == record.files
+    return names == {*record.files, _RECORD} and _describe(raw) == record.files
 
 
 def _publish(folder: Path, record: SourceRecord, data: DataParams, raw: Path, staging: Path) -> None:
     """Puts a staged folder in the place of `raw`, once its files are those that are required and pinned."""
     _check_present(record.files, data.source)
     _check_pins(record.files, data)
-    write_json(folder / RECORD, record.model_dump(exclude_none=True))
+    write_json(folder / _RECORD, record.model_dump(exclude_none=True))
     replace_folder(folder, raw, staging / OLD)
     shutil.rmtree(staging)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats has the same and takes 2 s to import
 
-LEVEL = 0.95
+_LEVEL = 0.95
 
 Interval = tuple[float, float]
 
@@ -21,7 +21,7 @@ def interval(values: Sequence[float], ratio: float) -> Interval | None:
     if count < 2:
         return None
     variance = (1 / count + ratio) * np.var(values, ddof=1)
-    half = float(stdtrit(count - 1, (1 + LEVEL) / 2) * np.sqrt(variance))
+    half = float(stdtrit(count - 1, (1 + _LEVEL) / 2) * np.sqrt(variance))
     mean = float(np.mean(values))
     return mean - half, mean + half
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from audiocnn.errors import UserError
 
+WHOLE_NUMBERS = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
+
 
 def read_metrics(path: Path) -> Any:
     """The value of metrics/summary.json, or the rows of a CSV beside it as dictionaries of text. Raises UserError."""

@@ -24,7 +24,7 @@ Row = dict[str, str | int | float]
 DECIMALS = 6
 CURVES = ("train_acc", "val_acc", "train_loss", "val_loss")  # history.csv's metrics
 MEAN = "mean"  # the name in history.csv's fold column of the rows that average over folds
-PICKLE_PROTOCOL = 4  # fixed: the default rises with the Python version, and the bytes with it
+_PICKLE_PROTOCOL = 4  # fixed: the default rises with the Python version, and the bytes with it
 
 
 def fold_row(result: FoldResult) -> Row:
@@ -105,7 +105,7 @@ def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
         if name in rows[0]
     }
     numbers["macro_f1"] = _rounded(mean_std(float(row["macro_f1"]) for row in rows)[0])
-    return {"dataset": dataset_words(results[0]), "protocol": protocol_words(results[0]), "folds": len(rows)} | numbers
+    return {"dataset": dataset_words(results[0]), "protocol": _protocol_words(results[0]), "folds": len(rows)} | numbers
 
 
 def _numbers(values: Sequence[float], ratio: float | None) -> dict[str, float]:
@@ -122,7 +122,7 @@ def dataset_words(result: FoldResult) -> str:
     return "demo (synthetic sounds)" if result.source == "demo" else result.source
 
 
-def protocol_words(result: FoldResult) -> str:
+def _protocol_words(result: FoldResult) -> str:
     """How far the numbers can be trusted, in a few words."""
     biased, unbiased = "val_acc is selected on the fold it reports", "test_acc is read once, after training"
     return biased if result.validation == "held_out" else unbiased
@@ -132,7 +132,7 @@ def histories(results: Sequence[FoldResult]) -> bytes:
     """all_fold_histories.pkl: a list, one dict a fold, of lists loss, accuracy, val_loss, val_accuracy."""
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     curves = [{name: list(getattr(result.history, name)) for name in names} for result in results]
-    return pickle.dumps(curves, protocol=PICKLE_PROTOCOL)
+    return pickle.dumps(curves, protocol=_PICKLE_PROTOCOL)
 
 
 def csv_text(rows: Sequence[Row]) -> str:

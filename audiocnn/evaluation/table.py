@@ -9,10 +9,9 @@ import numpy as np
 from audiocnn.config.outs import METRICS
 from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
 from audiocnn.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error, mean_std
-from audiocnn.evaluation.read import damaged, read_metrics, validation_of
+from audiocnn.evaluation.read import WHOLE_NUMBERS, damaged, read_metrics, validation_of
 from audiocnn.text import aligned
 
-_WHOLE = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
 _RECALL = ("recall_mean", "recall_std")
 Table = Sequence[dict[str, str]]
 
@@ -48,13 +47,13 @@ def _title(summary: dict[str, Any]) -> str:
 
 
 def _fold_cells(row: dict[str, str]) -> list[str]:
-    return [cell if name in _WHOLE else f"{float(cell):.4f}" for name, cell in row.items()]
+    return [cell if name in WHOLE_NUMBERS else f"{float(cell):.4f}" for name, cell in row.items()]
 
 
 def _mean_and_std(folds: Table) -> list[list[str]]:
-    names = [name for name in folds[0] if name not in _WHOLE]
+    names = [name for name in folds[0] if name not in WHOLE_NUMBERS]
     means, stds = zip(*(mean_std(float(row[name]) for row in folds) for name in names), strict=True)
-    blank = [""] * (len(_WHOLE) - 1)
+    blank = [""] * (len(WHOLE_NUMBERS) - 1)
     return [["mean", *blank, *(f"{mean:.4f}" for mean in means)], ["std", *blank, *(f"{std:.4f}" for std in stds)]]
 
 

@@ -30,7 +30,7 @@ _FLAGS = "[qvispPRk]"  # the short options of repro and exp run that take no val
 _FORCE = re.compile(rf"--force|-{_FLAGS}*f[f{_FLAGS[1:]}*")
 
 
-def dvc_process() -> psutil.Process | None:
+def _dvc_process() -> psutil.Process | None:
     """The dvc that runs this process as a stage, or None."""
     for process in psutil.Process().parents():
         try:
@@ -44,7 +44,7 @@ def dvc_process() -> psutil.Process | None:
 
 def end_with_dvc() -> None:
     """Ends this stage when the dvc that runs it ends. Raises Stopped where it has ended already."""
-    dvc = dvc_process()
+    dvc = _dvc_process()
     if dvc is not None:
         end_with(dvc)
     elif "DVC_STAGE" in os.environ:  # dvc sets it for every stage, so it started us, and was killed since
@@ -53,7 +53,7 @@ def end_with_dvc() -> None:
 
 def current_session() -> str:
     """A name for the dvc run (or else the process) that we work for, the same in all its stages."""
-    process = dvc_process() or psutil.Process()
+    process = _dvc_process() or psutil.Process()
     return json.dumps([process.pid, process.create_time()])
 
 
@@ -62,7 +62,7 @@ def folds_to_train(fold: int, listed: Sequence[int], jobs: int) -> tuple[list[in
 
     All listed ones, side by side, unless the user wants this one alone: with one job, or by naming train_fold@k to dvc.
     """
-    process = dvc_process()
+    process = _dvc_process()
     words = process.cmdline() if process else []
     if jobs == 1 or os.environ.get("AUDIOCNN_JOBS") == "1" or any(map(_NAMED_FOLD.fullmatch, words)):
         return [fold], True

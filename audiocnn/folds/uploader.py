@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 HUB = "hub"  # the service's name in outages
 LOOK = 2.0  # seconds between two looks into the checkpoint folders
 COMMIT_EVERY = 60.0  # seconds between two commits while folds train
-COMMITS_AN_HOUR = 100  # users report that the Hub allows 128, for all of an account's repositories
+_COMMITS_AN_HOUR = 100  # users report that the Hub allows 128, for all of an account's repositories
 _FILES_A_COMMIT = 50
 _BYTES_A_COMMIT = 64 << 20  # they are in memory
 
 
 @dataclass(frozen=True)
-class Waiting:
+class _Waiting:
     """A committed file that the repository lacks."""
 
     fold: int
@@ -55,7 +55,7 @@ def main() -> None:
         return
     try:
         api = hub_api()
-        make_repository(api, job.hub)
+        _make_repository(api, job.hub)
     except HubError as trouble:
         _note(trouble, root)
         _say(f"no uploads in this run: {explained(trouble, f'write to {job.hub.model_repo}')}")
@@ -80,7 +80,7 @@ def _end_with_stdin(closing: threading.Event, root: Path) -> None:
     os._exit(1)  # whatever the client library's threads are at
 
 
-def make_repository(api: "HfApi", hub: HubSettings) -> None:
+def _make_repository(api: "HfApi", hub: HubSettings) -> None:
     """Makes the model repository where it does not exist yet. Raises HubError."""
     assert hub.model_repo is not None
     repository = hub.model_repo
@@ -92,7 +92,7 @@ def _pass(api: "HfApi", job: UploadJob, root: Path, last: bool = False) -> bool:
     with suppress(Timeout), FileLock(root / "hub.lock", timeout=DRAIN if last else 0):
         recent = ledger.recent_commits(root)
         too_soon = bool(recent) and time.time() - recent[-1] < (0 if last else COMMIT_EVERY)
-        must_wait = outage_of(root, HUB) is not None or too_soon or len(recent) >= COMMITS_AN_HOUR
+        must_wait = outage_of(root, HUB) is not None or too_soon or len(recent) >= _COMMITS_AN_HOUR
         files = [] if must_wait else _find(job)
         try:
             if files:
@@ -106,15 +106,15 @@ def _pass(api: "HfApi", job: UploadJob, root: Path, last: bool = False) -> bool:
     return True
 
 
-def _find(job: UploadJob) -> list[Waiting]:
+def _find(job: UploadJob) -> list[_Waiting]:
     return [
-        Waiting(fold, Path(folder), name, sha256)
+        _Waiting(fold, Path(folder), name, sha256)
         for fold, folder in job.folders.items()
         for name, sha256 in ledger.waiting(Path(folder), fold, job.hub).items()
     ]
 
 
-def commit(api: "HfApi", hub: HubSettings, files: list[Waiting]) -> int:
+def commit(api: "HfApi", hub: HubSettings, files: list[_Waiting]) -> int:
     """Uploads the first of the files, as many as a commit may hold, and enters them in the ledgers.
 
     Returns how many files of the list are dealt with. Raises HubError.
@@ -123,7 +123,7 @@ def commit(api: "HfApi", hub: HubSettings, files: list[Waiting]) -> int:
 
     assert hub.model_repo is not None
     repository = hub.model_repo
-    batch: dict[Waiting, bytes] = {}
+    batch: dict[_Waiting, bytes] = {}
     dealt_with = 0
     for file in files[:_FILES_A_COMMIT]:
         if batch and sum(map(len, batch.values())) > _BYTES_A_COMMIT:
@@ -153,7 +153,7 @@ def upload_missing(hub: HubSettings, root: Path, folders: Mapping[int, Path]) ->
     """
     api = hub_api()
     try:
-        make_repository(api, hub)
+        _make_repository(api, hub)
         files = _missing(api, hub, folders)
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / "hub.lock"), tqdm(total=len(files), unit="file", disable=None, leave=False) as bar:
@@ -168,7 +168,7 @@ def upload_missing(hub: HubSettings, root: Path, folders: Mapping[int, Path]) ->
     return len(files)
 
 
-def _missing(api: "HfApi", hub: HubSettings, folders: Mapping[int, Path]) -> list[Waiting]:
+def _missing(api: "HfApi", hub: HubSettings, folders: Mapping[int, Path]) -> list[_Waiting]:
     from huggingface_hub import RepoFile
 
     assert hub.model_repo is not None
@@ -180,7 +180,7 @@ def _missing(api: "HfApi", hub: HubSettings, folders: Mapping[int, Path]) -> lis
         there = {name: sha for name, sha in wanted.items() if present.get(ledger.path_in_repo(name, fold)) == sha}
         if there:
             ledger.record_uploaded(folder, hub, there)
-        missing += [Waiting(fold, folder, name, sha) for name, sha in wanted.items() if name not in there]
+        missing += [_Waiting(fold, folder, name, sha) for name, sha in wanted.items() if name not in there]
     return missing
 
 

@@ -15,7 +15,7 @@ from audiocnn.inference.pretrained import PretrainedAudioCNN, load_weights
 BATCH = 32  # spectrograms that go through the network together
 
 Floats32: TypeAlias = NDArray[np.float32]
-Probabilities: TypeAlias = NDArray[np.float64]
+_Probabilities: TypeAlias = NDArray[np.float64]
 
 
 def load_models(paths: Sequence[Path]) -> list[PretrainedAudioCNN]:
@@ -28,7 +28,7 @@ def load_models(paths: Sequence[Path]) -> list[PretrainedAudioCNN]:
     return models
 
 
-def class_probabilities(models: Sequence[PretrainedAudioCNN], spectrograms: Floats32) -> Probabilities:
+def class_probabilities(models: Sequence[PretrainedAudioCNN], spectrograms: Floats32) -> _Probabilities:
     """(clips, mels, frames) in dB to (clips, classes): each network's softmax, then the mean over networks.
 
     The class of the largest probability of one network is that of its largest logit. NaN or infinite values in a clip
@@ -37,7 +37,7 @@ def class_probabilities(models: Sequence[PretrainedAudioCNN], spectrograms: Floa
     batch = torch.from_numpy(spectrograms)
     with torch.inference_mode():
         votes = torch.stack([model(batch).double().softmax(dim=1) for model in models])  # (models, clips, classes)
-        mean: Probabilities = votes.mean(dim=0).numpy()
+        mean: _Probabilities = votes.mean(dim=0).numpy()
     return mean
 
 

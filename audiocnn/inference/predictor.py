@@ -15,7 +15,7 @@ from audiocnn.inference.pretrained import PretrainedAudioCNN
 from audiocnn.processes import usable_cores
 from audiocnn.sound.spectrogram import BadSoundError, spectrograms
 
-SPECTROGRAM = ".npy"
+_SPECTROGRAM = ".npy"
 
 
 class Prediction(NamedTuple):
@@ -84,7 +84,7 @@ class Predictor:
 
     def _windows(self, outcome: Outcome) -> Iterator[_Window]:
         path = outcome.path
-        if path.suffix.lower() == SPECTROGRAM:
+        if path.suffix.lower() == _SPECTROGRAM:
             for name, spectrogram in _stored_spectrograms(path, self.models[0]):
                 yield _Window(outcome, name, None, None, spectrogram)
             return

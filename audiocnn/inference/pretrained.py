@@ -18,7 +18,7 @@ from audiocnn.sound.recipe import Recipe
 
 _LARGEST_ARRAY = 1 << 27  # elements that a recipe may ask for; a clip of 10 minutes takes 27 million
 
-Tensors = dict[str, Tensor]
+_Tensors = dict[str, Tensor]
 
 
 class PretrainedAudioCNN(AudioCNN):
@@ -65,13 +65,13 @@ def load_weights(path: Path) -> PretrainedAudioCNN:
     return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
 
-def _read(path: Path) -> tuple[WeightsHeader | None, Tensors]:
+def _read(path: Path) -> tuple[WeightsHeader | None, _Tensors]:
     header = untrusted_header(path)
     with safe_open(path, framework="pt") as weights:
         return header, {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118  # no mapping
 
 
-def _sizes(tensors: Tensors) -> _Sizes | None:
+def _sizes(tensors: _Tensors) -> _Sizes | None:
     """The sizes of the network that the tensors make, or None where they make none."""
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     try:
@@ -95,7 +95,7 @@ def _weight_count(sizes: _Sizes) -> int:
     return convolutions + sizes.hidden_units * (sizes.conv1d_channels * sizes.bands + sizes.classes)
 
 
-def _same_tensors(tensors: Tensors, expected: Tensors) -> bool:
+def _same_tensors(tensors: _Tensors, expected: _Tensors) -> bool:
     """Whether names, shapes and types are the expected ones, and all values are finite."""
     kinds, expected_kinds = (
         {name: (tensor.shape, tensor.dtype) for name, tensor in some.items()} for some in (tensors, expected)

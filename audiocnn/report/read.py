@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from audiocnn.evaluation.metrics import Floats
-from audiocnn.evaluation.read import damaged, read_metrics
+from audiocnn.evaluation.read import WHOLE_NUMBERS, damaged, read_metrics
 from audiocnn.evaluation.rows import CURVES, MEAN
 from audiocnn.report.numbers import CrossValidation, Fold
 
 _Table = list[dict[str, str]]
-_WHOLE = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
 
 
 def read_cross_validation(metrics: Path) -> CrossValidation:
@@ -59,8 +58,8 @@ def _check_summary(summary: dict[str, Any], scores: Iterable[str]) -> None:
 
 def _fold(row: dict[str, str], predictions: _Table, history: _Table, labels: dict[str, int]) -> Fold:
     """A fold, from its row of folds.csv and its rows of the other tables. labels: by class name."""
-    whole = {name: int(row[name]) for name in _WHOLE}
-    scores = {name: float(cell) for name, cell in row.items() if name not in _WHOLE}
+    whole = {name: int(row[name]) for name in WHOLE_NUMBERS}
+    scores = {name: float(cell) for name, cell in row.items() if name not in WHOLE_NUMBERS}
     _finite(list(scores.values()))
     curves = _curves(history)
     if len(curves) != whole["epochs"] or not 0 <= whole["best_epoch"] < whole["epochs"]:

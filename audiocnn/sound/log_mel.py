@@ -11,7 +11,7 @@ from audiocnn.sound.recipe import Recipe
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-POWER_FLOOR = 1e-10  # librosa.power_to_db's amin
+_POWER_FLOOR = 1e-10  # librosa.power_to_db's amin
 _BLOCK = 16  # windows transformed at a time: they stay in the CPU's cache, which makes it twice as fast as all at once
 
 
@@ -22,7 +22,7 @@ def log_mel(sound: Floats, recipe: Recipe) -> Floats:
     1 + samples // hop_length of them, never fewer than `recipe.frames`: they are cut to it, and need no padding.
     """
     filters = _mel_filters(recipe.rate, recipe.n_fft, recipe.n_mels, recipe.fmin, recipe.fmax or recipe.rate / 2)
-    mels = np.maximum(filters.astype(sound.dtype) @ _power(sound, recipe).T, POWER_FLOOR)
+    mels = np.maximum(filters.astype(sound.dtype) @ _power(sound, recipe).T, _POWER_FLOOR)
     decibels: Floats = 10 * (np.log10(mels) - np.log10(mels.max()))
     return decibels[:, : recipe.frames] if recipe.top_db is None else decibels[:, : recipe.frames].clip(-recipe.top_db)
 

@@ -23,7 +23,7 @@ from audiocnn.sound.extract import FEATURES, ClipRecord, clip_bytes, extract
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.recordings import AudioFolder, Clip
 
-PARTIAL = ".features.partial"
+_PARTIAL = ".features.partial"
 CLIPS = "clips.csv"
 FILES = (*PICKLES, RECIPE, CLIPS)
 _PROTOCOL = 4
@@ -39,7 +39,7 @@ def make_features(
     same bytes whatever `jobs`, the number of processes. No more than a few spectrograms are in memory at a time.
     Raises UserError, and publishes nothing, where clips are bad, unless `skip_bad` leaves those out.
     """
-    partial = out / PARTIAL
+    partial = out / _PARTIAL
     with _alone(partial):
         files = [folder / clip.file for clip in dataset.clips]
         records = extract(files, [clip.file for clip in dataset.clips], recipe, partial, jobs)
@@ -53,7 +53,7 @@ def make_features(
 
 def remove_partial(out: Path) -> None:
     """Removes what make_features keeps so that the next run can resume. Call it once no next run is needed."""
-    shutil.rmtree(out / PARTIAL)
+    shutil.rmtree(out / _PARTIAL)
 
 
 @contextmanager

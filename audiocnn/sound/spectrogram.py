@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float32]
 Problem = Literal["missing", "unreadable", "empty", "too short", "non-finite", "silent"]
 
-LIBRARIES = ("numpy", "soundfile", "soxr")
+_LIBRARIES = ("numpy", "soundfile", "soxr")
 _RATES = range(1000, 768_001)  # Hz; a header that claims billions would have us read and allocate for them
 _BLOCK = 16_384  # frames decoded at a time
 _MARGIN = 0.5  # seconds read beyond a clip's end, so that cutting does not show in the resampler's last samples
@@ -41,7 +41,7 @@ class BadSoundError(Exception):
 
 def require_audio() -> None:
     """Raises UserError where the libraries that decode and transform sound are not installed."""
-    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
     if missing:
         command = "pip install -c constraints.txt -e '.[audio]'"
         raise UserError(f'sound files need {", ".join(missing)}: install them with "{command}".')
@@ -49,7 +49,7 @@ def require_audio() -> None:
 
 def library_versions() -> dict[str, str]:
     """The versions of the libraries that decide a spectrogram's last digits, by name."""
-    return {name: version(name) for name in LIBRARIES}
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def clip_spectrogram(path: Path, recipe: Recipe) -> Floats:

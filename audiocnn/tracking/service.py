@@ -17,8 +17,8 @@ from audiocnn.tracking.config import WandbConfig
 if TYPE_CHECKING:
     import wandb
 
-INIT_TIMEOUT = 8.0  # seconds; a server that answers needs less than 2
-FINISH_TIMEOUT = 10.0  # seconds for the last rows to arrive
+_INIT_TIMEOUT = 8.0  # seconds; a server that answers needs less than 2
+_FINISH_TIMEOUT = 10.0  # seconds for the last rows to arrive
 _WANDB = "wandb"  # the service's name in outages
 
 Say = Callable[[str], None]
@@ -86,8 +86,8 @@ class WandbService:
         text = " ".join(str(error).split())
         if type(error).__name__ == "AuthenticationError" or "error 401" in text:
             reason = f"{self._config.server} refuses the configured key"
-        elif seconds > INIT_TIMEOUT / 2:
-            reason = f"{self._config.server} gave no usable answer in {INIT_TIMEOUT:.0f} s"
+        elif seconds > _INIT_TIMEOUT / 2:
+            reason = f"{self._config.server} gave no usable answer in {_INIT_TIMEOUT:.0f} s"
         else:  # it answered, and soon: this run has a problem, the next may have none
             return f"{type(error).__name__}: {text[:200].rstrip('.')}"
         if self._config.mode != "offline":
@@ -115,8 +115,8 @@ def _init(config: WandbConfig, identity: Mapping[str, Any]) -> "wandb.Run":
         silent=True,
         quiet=True,
         console="off",
-        init_timeout=INIT_TIMEOUT,
-        finish_timeout=FINISH_TIMEOUT,
+        init_timeout=_INIT_TIMEOUT,
+        finish_timeout=_FINISH_TIMEOUT,
         finish_timeout_raises=True,
     )
     wandb.setup(settings)

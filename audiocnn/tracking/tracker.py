@@ -33,7 +33,7 @@ _NAMES = {"loss": "train_loss", "accuracy": "train_acc", "val_accuracy": "val_ac
 _SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")
 
 
-def print_line(message: str) -> None:
+def _print_line(message: str) -> None:
     """Prints one line on stderr."""
     print(message, file=sys.stderr, flush=True)
 
@@ -55,7 +55,7 @@ def fold_tracker(
     key: str,
     config: Mapping[str, Any],
     root: Path,
-    say: Say = print_line,
+    say: Say = _print_line,
 ) -> "FoldTracker | None":
     """The tracker of one fold, a W&B run of job_type `fold`; None where W&B is not wanted or does not work.
 
@@ -95,7 +95,7 @@ def log_summary(
     summary: Mapping[str, Any],
     fold_accuracies: Mapping[int, float],
     root: Path,
-    say: Say = print_line,
+    say: Say = _print_line,
 ) -> None:
     """Shows an experiment's result as a run of job_type `aggregate`, or in the active run. Never raises.
 

@@ -35,7 +35,7 @@ def train_fold(job: FoldJob, observer: Observer) -> None:
     state = resume(job, observer)
     observer.starting(state.model, state.progress)
     train_model(state, data, observer)
-    finish_fold(state, data, observer)
+    _finish_fold(state, data, observer)
 
 
 def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
@@ -96,7 +96,7 @@ def autocast(job: FoldJob) -> torch.autocast:
     return torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.train.precision == "bf16")
 
 
-def predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tensor:
+def _predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tensor:
     """Logits of the given rows in evaluation mode: (rows, classes) float32, on the CPU."""
     state.model.eval()
     with torch.inference_mode(), autocast(state.job):
@@ -106,16 +106,16 @@ def predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tenso
 
 def evaluate(state: FoldState, dataset: SoundDataset, rows: Rows) -> tuple[float, float]:
     """Mean cross-entropy (nats, in float64) and accuracy (0 to 1) over the given rows."""
-    logits, labels = predict_logits(state, dataset, rows), dataset.labels[rows].cpu()
+    logits, labels = _predict_logits(state, dataset, rows), dataset.labels[rows].cpu()
     accuracy = (logits.argmax(dim=1) == labels).sum().item() / len(rows)
     return cross_entropy(logits.double(), labels).item(), accuracy
 
 
-def finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
+def _finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
     """Reads the held-out fold with the best model, writes the two results, and marks the fold finished."""
     job = state.job
     state.model.load_state_dict(load_best_model(state))
-    logits = predict_logits(state, data.dataset, data.held_out)
+    logits = _predict_logits(state, data.dataset, data.held_out)
     weights_name, result_name = result_names(job.fold)
     weights = weights_bytes(state.model, state.header(state.progress.best_epoch))
     observer.finishing(state.progress)

@@ -1,5 +1,7 @@
 """Imports point one way, as .importlinter says: from the command down to the errors, without a circle."""
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -57,3 +59,15 @@ def test_a_new_module_without_a_floor_is_refused_by_name(copied: Path) -> None:
     ran = lint_imports(copied)
     assert ran.returncode != 0
     assert "utilities" in ran.stdout
+
+
+def test_the_map_in_the_design_has_every_folder_and_module_with_its_own_sentence() -> None:
+    """Each row of docs/design.md's first table is the first line of the docstring of what it names, and none lacks."""
+    text = (ROOT / "docs/design.md").read_text()
+    rows = dict(re.findall(r"^\| ([a-z_]+/|[a-z_]+\.py) \| (.+) \|$", text, flags=re.MULTILINE))
+    package = ROOT / "audiocnn"
+    folders = [path for path in package.iterdir() if (path / "__init__.py").exists()]
+    modules = [path for path in package.glob("*.py") if path.name != "__init__.py"]
+    files = {f"{path.name}/": path / "__init__.py" for path in folders} | {path.name: path for path in modules}
+    docstrings = {name: str(ast.get_docstring(ast.parse(path.read_text()))) for name, path in files.items()}
+    assert rows == {name: docstring.split("\n")[0] for name, docstring in docstrings.items()}
