@@ -28,6 +28,7 @@ import torch
 from audiocnn.checkpoints.folder import BEST_MODEL, TRAINING_STATE
 from audiocnn.checkpoints.training_state import load_training_state_json
 from audiocnn.checkpoints.verified import DamagedCheckpointError, read_verified
+from audiocnn.config.runtime import read_runtime
 from audiocnn.config.train_params import TrainParams
 from audiocnn.folds.pool import WorkerJob
 from tests.support.fatal_writes import Steps
@@ -154,7 +155,7 @@ class Attempt:
         self.log = root / "log"
         self.log.write_text("")  # here: the process may be killed before it gets to it
         plan = make_plan(root.parent / "prepared", root, TRAIN)
-        job = WorkerJob.of(plan, {fold: plan.key(fold)}, session="kill test")
+        job = WorkerJob.of(plan, {fold: plan.key(fold)}, session="kill test", runtime=read_runtime())
         self._pid = os.fork()
         if self._pid == 0:
             train(job, self.log, fatal_step)

@@ -69,7 +69,7 @@ def _fetch_from_hub(source: HubName, data: DataParams, raw: Path, staging: Path)
     from audiocnn.hub.datasets import download, resolve
 
     commit = resolve(source)
-    record = _read_record(raw)
+    record = read_record(raw)
     if record and (record.repository, record.commit) == (source.repository, commit) and _is_whole(raw, record):
         _check_pins(record.files, data)
         return record
@@ -183,7 +183,8 @@ def _describe(folder: Path) -> dict[str, FileRecord]:
     return {path.name: FileRecord(sha256=sha256_of_file(path), size=path.stat().st_size) for path in paths}
 
 
-def _read_record(raw: Path) -> SourceRecord | None:
+def read_record(raw: Path) -> SourceRecord | None:
+    """The record of what a folder holds; None where it has none that can be read."""
     try:
         return SourceRecord.model_validate_json((raw / _RECORD).read_bytes())
     except (OSError, ValidationError):

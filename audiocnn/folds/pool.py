@@ -16,7 +16,7 @@ from typing import IO
 
 from audiocnn.config.arithmetic import with_arithmetic
 from audiocnn.config.model_params import ModelParams
-from audiocnn.config.runtime import visible_gpus
+from audiocnn.config.runtime import Runtime, visible_gpus
 from audiocnn.config.settings import Settings
 from audiocnn.config.train_params import TrainParams
 from audiocnn.errors import UserError
@@ -57,9 +57,10 @@ class WorkerJob(Settings):
     session: str
     group: str
     supervisor: int
+    runtime: Runtime
 
     @classmethod
-    def of(cls, plan: Plan, keys: Mapping[int, str], session: str) -> "WorkerJob":
+    def of(cls, plan: Plan, keys: Mapping[int, str], session: str, runtime: Runtime) -> "WorkerJob":
         """The job of some of a plan's folds."""
         return cls(
             keys=dict(keys),
@@ -71,6 +72,7 @@ class WorkerJob(Settings):
             session=session,
             group=experiment_group(plan.model, plan.train, plan.meta.digests),
             supervisor=os.getpid(),
+            runtime=runtime,
         )
 
 

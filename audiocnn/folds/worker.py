@@ -10,7 +10,6 @@ from audiocnn.checkpoints.failure import error_of, forget_error, record_error
 from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.lock import fold_lock
 from audiocnn.checkpoints.training_state import read_finished
-from audiocnn.config.runtime import read_runtime
 from audiocnn.data.prepared import read_meta
 from audiocnn.errors import Stopped, run_command, sentence_of
 from audiocnn.folds.ledger import must_stay
@@ -50,7 +49,7 @@ def _try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None
     from audiocnn.training.loop import train_fold
     from audiocnn.training.state import FoldJob
 
-    runtime = read_runtime()
+    runtime = job.runtime
     forget_error(folder)
     fold_job = FoldJob(
         fold=fold,

@@ -33,6 +33,7 @@ _FILES = (
         "weights of fold K at its best epoch; their header holds classes, shape and recipe",
     ),
     ("params.yaml", "everything that decided the result"),
+    ("origin.json", "what it was made from: params, digests of data and code, versions; `audiocnn verify` reads it"),
     ("summary.json, folds.csv", "the numbers above"),
     ("histories.json", "loss, accuracy and learning rate of every epoch of every fold; epochs count from 0"),
     (
@@ -60,6 +61,7 @@ def model_card(params: Params, results: Sequence[FoldResult], header: WeightsHea
         "![Confusion matrix of the held-out clips](confusion_matrix.png)",
         "Numbers are held-out clips of all folds; colour is their share of the actual class.",
         f"## How to use it\n\n{_usage(header, repository)}",
+        f"To get these results again, byte for byte, in a clone of audiocnn: `audiocnn verify hf://{repository}`",
         f"## Limits\n\n{_limits(results, header)}",
         f"## Files\n\n{markdown(_FILES, left=2)}",
     ]

@@ -14,6 +14,7 @@ from audiocnn.evaluation import rows
 from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_fold_results
 from audiocnn.files import json_text, write_atomically
 from audiocnn.model.weights import WeightsHeader
+from audiocnn.release.origin import ORIGIN, params_yaml, read_origin
 
 _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
 
@@ -84,7 +85,8 @@ def _release_files(release: _Release, repository: str) -> dict[str, bytes]:
     return {
         "README.md": model_card(release.params, results, release.headers[0], repository).encode(),
         **{name: (MODELS / name).read_bytes() for name in names},
-        PARAMS_FILE.name: PARAMS_FILE.read_bytes(),
+        PARAMS_FILE.name: params_yaml(release.params),
+        ORIGIN: json_text(read_origin(release.params, results).model_dump(mode="json")).encode(),
         "summary.json": (METRICS / "summary.json").read_bytes(),
         "folds.csv": (METRICS / "folds.csv").read_bytes(),
         "histories.json": json_text(histories).encode(),

@@ -14,6 +14,7 @@ import yaml
 from huggingface_hub import ModelCard, ModelCardData
 
 from audiocnn.cli.main import main
+from audiocnn.config.params import read_params
 from audiocnn.evaluation.fold_results import read_fold_results
 from audiocnn.model.network import AudioCNN
 from audiocnn.release.confusion_picture import confusion_png
@@ -33,6 +34,7 @@ FILES = sorted(
         "confusion_matrix.png",
         "folds.csv",
         "histories.json",
+        "origin.json",
         "params.yaml",
         "summary.json",
     ]
@@ -68,8 +70,18 @@ def test_a_dry_run_writes_the_folder_and_shows_what_is_in_it(run: Path, capsys: 
         assert files[name] == (run / "models" / name).read_bytes()
     for name in ("summary.json", "folds.csv"):
         assert files[name] == (run / "metrics" / name).read_bytes()
-    assert files["params.yaml"] == (run / "params.yaml").read_bytes()
+    assert read_params(Path("release/params.yaml")).train == read_params().train
     assert files["confusion_matrix.png"].startswith(b"\x89PNG")
+
+
+def test_params_leave_as_values_without_a_comment_or_the_path_of_a_folder(run: Path) -> None:
+    params = (run / "params.yaml").read_text().replace("source: sounds", f"source: {run}/private  # my own")
+    (run / "params.yaml").write_text(params)
+    files = dry_run()
+    values = yaml.safe_load(files["params.yaml"])
+    assert values["data"]["source"] == "folder"
+    assert values["train"]["arithmetic"] == "portable"  # defaults are values, too
+    assert all(b"private" not in content and b"my own" not in content for content in files.values())
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path) -> None:

@@ -68,7 +68,7 @@ class Pipeline:
         """Runs the worker that trains all folds, as the pool starts it; returns what it prints."""
         params = read_params(self.folder / "params.yaml")
         plan = make_plan(params, Runtime(device="cpu"), self.folder / "data/prepared", self.folder / "checkpoints")
-        job = WorkerJob.of(plan, {fold: plan.key(fold) for fold in params.folds}, "a session")
+        job = WorkerJob.of(plan, {fold: plan.key(fold) for fold in params.folds}, "a session", Runtime())
         variables = with_arithmetic(KEEP_LARGE_BLOCKS, self.arithmetic)
         return self.run("audiocnn.folds.worker", job.model_dump_json(), variables=variables)
 
