@@ -40,7 +40,7 @@ class DataOrigin(Settings):
 class CodeOrigin(Settings):
     """commit: of the clone, where it is one. changed: whether tracked files differed from it. files: by path."""
 
-    commit: str | None
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None  # it is shown in a command to type
     changed: bool
     files: dict[str, Sha256]
 

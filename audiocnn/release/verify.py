@@ -12,7 +12,7 @@ from audiocnn.checkpoints.failure import error_of
 from audiocnn.checkpoints.key import code_digests
 from audiocnn.comparison.differing import differing
 from audiocnn.config.arithmetic import is_x86_64
-from audiocnn.config.data_params import DataParams
+from audiocnn.config.data_params import PICKLES, RECIPE, DataParams
 from audiocnn.config.hub_names import DATASETS, is_repository, model_name
 from audiocnn.config.outs import fold_result_name, weights_name
 from audiocnn.config.params import Params
@@ -30,6 +30,7 @@ from audiocnn.folds.supervisor import train_folds
 from audiocnn.inference.find_weights import untrusted_header
 from audiocnn.processes import StopSignal
 from audiocnn.release.origin import ORIGIN, Origin, versions
+from audiocnn.text import displayed
 
 _LARGEST_ORIGIN = 1 << 20  # bytes
 _LARGEST_FILE = 1 << 30  # bytes
@@ -109,6 +110,8 @@ def _check(origin: Origin, place: str) -> None:
             f"{place} does not pin its data, so nobody can tell whether other data are the same: ask its author to "
             "publish it again where data/raw and data/prepared are."
         )
+    if foreign := sorted(origin.data.files.keys() - {*PICKLES, RECIPE}):
+        raise UserError(f"{place} pins {displayed(foreign[0])[:80]}, which is not a file of a dataset: get it again.")
     if unlisted := sorted(origin.folds.keys() - set(origin.params.folds)):
         raise UserError(f"{place} has fold {unlisted[0]}, which its params do not list: get it again.")
     values = flat(origin.params.model_dump())
@@ -152,7 +155,6 @@ def make_again(release: Release, folds: Sequence[int], data: Path | None, work: 
     unknown = [fold for fold in folds if fold not in origin.folds]
     if unknown:
         raise UserError(f"{release.place} has no fold {unknown[0]}: it has {', '.join(map(str, origin.folds))}.")
-    stop = StopSignal()
     raw, prepared = work / "data/raw", work / "data/prepared"
     record = fetch(DataParams(source=_source(release, data)), raw, work / "data/staging")
     for name in differing(origin.data.files, record.files):
@@ -164,7 +166,7 @@ def make_again(release: Release, folds: Sequence[int], data: Path | None, work: 
     prepare(raw, prepared, origin.params.folds)
     quiet = runtime.model_copy(update={"wandb": WandbSettings(mode="disabled"), "hub": HubSettings()})
     plan = make_plan(_local(origin.params), quiet, prepared, work / "checkpoints")
-    train_folds(plan, folds, quiet, stop)
+    train_folds(plan, folds, quiet, StopSignal())  # before it, Ctrl-C ends at once: a download may take long
     return plan
 
 

@@ -14,6 +14,7 @@ from tests.support.hub_server import FakeHub, Repository
 
 NAME = "owner/net"
 WEIGHTS = "model_fold_0_best.safetensors"
+FILE = {"sha256": "0" * 64, "size": 1}
 pytestmark = pytest.mark.slow
 
 
@@ -115,7 +116,12 @@ def test_another_version_of_torch_and_other_code_are_named_as_reasons(
         (lambda origin: origin["folds"].update({"7": origin["folds"]["0"]}), "has fold 7, which its params do not"),
         (lambda origin: origin["folds"].update({"../../x": origin["folds"]["0"]}), "is not one of this version"),
         (lambda origin: origin["data"].update(kind="hub", repository="../../etc", commit="x"), "names no repository"),
-        (lambda origin: origin["data"]["files"].update({"../x.pkl": {"sha256": "0" * 64, "size": 1}}), "../x.pkl"),
+        (lambda origin: origin["data"]["files"].update({"../x.pkl": FILE}), "../x.pkl"),
+        (
+            lambda origin: origin["data"]["files"].update({"\x1b[2Jx": {"sha256": "0" * 64, "size": 1}}),
+            "pins \ufffd[2Jx",
+        ),
+        (lambda origin: origin["code"].update(commit="main; touch x"), "is not one of this version"),
         (lambda origin: origin.update(format=2), "is not one of this version"),
         (lambda origin: origin.update(more="x" * (1 << 20)), "larger than 1048576 bytes"),
     ],
