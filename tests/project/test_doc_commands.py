@@ -44,7 +44,7 @@ CLIPS, CLASSES, FOLDS, SECONDS = 20, ["chainsaw", "clock_tick", "dog_bark", "sea
 SMALL = {"encoder_channels": [4, 4, 8], "conv1d_channels": 4, "hidden_units": 8}
 # Documents show output of the committed results, and of ESC-10.
 SHOWN_CLASSES = [row["class"] for row in csv.DictReader((ROOT / "metrics/classes.csv").read_text().splitlines())]
-SHOWN_CLASSES += ["person_sneeze", "fire_crackling", "rooster"]
+SHOWN_CLASSES += ["person_sneeze", "fire_crackling", "rooster", "helicopter"]
 ESC10 = ["1-100032-A-0.ogg", "1-116765-A-7.ogg", "1-17150-A-9.ogg"]  # the clips that the README predicts
 
 
