@@ -1,9 +1,16 @@
 """`audiocnn verify`: a published result made again, and compared byte for byte."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiocnn.cli.commands import Commands
+
+if TYPE_CHECKING:
+    from audiocnn.folds.plan import Plan
+    from audiocnn.release.place import Release
+    from audiocnn.release.verify import Row
 
 
 def add_parser(commands: Commands) -> None:
@@ -21,36 +28,45 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Says what made the release and what is here, trains, and ends with the verdict. Raises UserError."""
     from audiocnn.config.runtime import read_runtime
-    from audiocnn.release.verify import (
-        comparison,
-        differences,
-        exchanged,
-        make_again,
-        open_release,
-        reasons,
-        work_folder,
-    )
-    from audiocnn.text import aligned, displayed
+    from audiocnn.release.place import open_release
+    from audiocnn.release.verdict import contradictions
+    from audiocnn.release.verify import comparison, make_again, wanted_folds, work_folder
+    from audiocnn.text import aligned
 
     release = open_release(options.release)
     runtime = read_runtime()
-    rows = comparison(release.origin, runtime)
-    print(aligned([("what", "released", "here"), *rows], left=3) + "\n", flush=True)
-    folds = list(release.origin.folds) if options.all else options.folds
+    folds = wanted_folds(release, None if options.all else options.folds)
+    compared = comparison(release.origin, folds, options.data, runtime)
+    cells = [(row.what, row.released, row.here) for row in compared]
+    print(aligned([("what", "released", "here"), *cells], left=3) + "\n", flush=True)
+    own = contradictions(release, folds)
+    _say([*(f"code differs: {row.differs}" for row in compared if row.what == "code" and row.differs), *own])
     plan = make_again(release, folds, options.data, options.work_dir or work_folder(release), runtime)
-    own = [line for fold in folds for line in exchanged(release, fold)]
-    made_again = [line for fold in folds for line in differences(release, plan, fold)]
-    if not own and not made_again:
-        names = ", ".join(map(str, folds))
-        print(f"\nidentical: weights and result of fold {names} are the released ones, byte for byte.")
-        return 0
-    lines = ["", "not identical:", *own, *made_again]
-    if made_again:
-        why = reasons(release, plan, rows) or [
-            "none is known: code, versions, data and arithmetic are the released ones"
-        ]
-        lines += ["likeliest reasons, in order:", *(f"  {reason}" for reason in why)]
+    return _verdict(release, plan, folds, compared, own)
+
+
+def _verdict(
+    release: "Release", plan: "Plan", folds: Sequence[int], compared: "Sequence[Row]", own: Sequence[str]
+) -> int:
+    """Says whether the folds are identical, or what differs and why; 0 or 1. own: contradictions of the release."""
+    from audiocnn.release.verdict import differences, misreported, reasons, results_of
+
+    results = results_of(plan, folds)
+    changed = differences(release, results)
+    own = [*own, *([] if changed else misreported(release, results))]
+    names = f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
+    if changed:
+        _say(["", "not identical:", *changed, *own])
+        _say(["likeliest reasons, in order:", *(f"  {reason}" for reason in reasons(release, plan, compared))])
+    elif own:
+        _say(["", f"weights and result of {names} are those that origin.json records, byte for byte, but:", *own])
     else:
-        lines.append("what was trained here is what it records, byte for byte")
-    print("\n".join(map(displayed, lines)))
-    return 1
+        _say(["", f"identical: weights and result of {names} are the released ones, byte for byte."])
+    return 1 if changed or own else 0
+
+
+def _say(lines: Sequence[str]) -> None:
+    from audiocnn.text import displayed
+
+    for line in lines:
+        print(displayed(line), flush=True)

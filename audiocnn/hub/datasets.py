@@ -21,6 +21,18 @@ def resolve(name: HubName) -> str:
     return commit_of(info, task)  # it becomes a folder's name
 
 
+def sizes(repository: str, commit: str) -> dict[str, int]:
+    """The files at a dataset's root, by name, and the bytes that are listed for each. Raises UserError."""
+    api = hub_api()
+    from huggingface_hub import RepoFile
+
+    try:
+        tree = patiently(lambda: list(api.list_repo_tree(repository, repo_type="dataset", revision=commit)))
+    except HubError as trouble:
+        raise explained(trouble, f"get dataset {repository} at {commit}") from None
+    return {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
+
+
 def download(repository: str, commit: str, names: Sequence[str], folder: Path) -> None:
     """Makes `folder` hold those of the named files that the dataset has, each with the checksum that is listed there.
 

@@ -34,11 +34,14 @@ class ModelRepository:
         self._files = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
         self.names = tuple(self._files)
 
-    def fetch(self, name: str) -> Path:
-        """A file of the repository, by a name of `names`, with the checksum that is listed there. Raises UserError."""
+    def fetch(self, name: str, largest: int | None = None) -> Path:
+        """A file of the repository, by a name of `names`, with the checksum that is listed there. Raises UserError.
+
+        largest: bytes, where this file may have fewer than others.
+        """
         listed = self._files[name]
-        if listed.size > self._largest:
-            raise UserError(f"cannot {self._wanted}: {name} has {listed.size} bytes, too many for AudioCNN's weights.")
+        if listed.size > (self._largest if largest is None else largest):
+            raise UserError(f"cannot {self._wanted}: {name} has {listed.size} bytes, too many for what it should hold.")
         for again in (False, True):
             path = self._download(name, again)
             # The library compares no checksum of its own over plain HTTP.

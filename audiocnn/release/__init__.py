@@ -1,1 +1,1 @@
-"""A finished run as a model repository: read and checked against itself, its card, its pictures."""
+"""A finished run as a model repository: checked against itself, with card and pictures, and made again by others."""

@@ -1,5 +1,6 @@
 """`audiocnn publish`: the weights of a finished run as a model repository, with all that shows what they are worth."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from audiocnn.evaluation import rows
 from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_fold_results
 from audiocnn.files import json_text, write_atomically
 from audiocnn.model.weights import WeightsHeader
-from audiocnn.release.origin import ORIGIN, params_yaml, read_origin
+from audiocnn.release.origin import ORIGIN, Origin, params_yaml, read_origin, why_not_verifiable
 
 _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
 
@@ -44,13 +45,16 @@ def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
             "these are results of the demo, on synthetic sounds: train on real ones (data.source in params.yaml), "
             "or publish them all the same with --yes-this-is-the-demo."
         )
-    files = _release_files(release, repository)
+    origin = read_origin(release.params, release.results)
+    files = _release_files(release, origin, repository)
     for name, content in files.items():
         print(f"{len(content):>10,} bytes  {name}")
     if dry_run is None:
         _push(files, repository)
     else:
         _write(files, dry_run)
+    if why := why_not_verifiable(origin, release.params, release.results):
+        print(f"note: {why}", file=sys.stderr)
 
 
 def _check_new(folder: Path) -> None:
@@ -74,7 +78,7 @@ def _push(files: Mapping[str, bytes], repository: str) -> None:
     print(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}")
 
 
-def _release_files(release: _Release, repository: str) -> dict[str, bytes]:
+def _release_files(release: _Release, origin: Origin, repository: str) -> dict[str, bytes]:
     """The files of the repository by name; the same bytes for the same run."""
     from audiocnn.release.confusion_picture import confusion_png
     from audiocnn.release.model_card import model_card
@@ -86,7 +90,7 @@ def _release_files(release: _Release, repository: str) -> dict[str, bytes]:
         "README.md": model_card(release.params, results, release.headers[0], repository).encode(),
         **{name: (MODELS / name).read_bytes() for name in names},
         PARAMS_FILE.name: params_yaml(release.params),
-        ORIGIN: json_text(read_origin(release.params, results).model_dump(mode="json")).encode(),
+        ORIGIN: json_text(origin.model_dump(mode="json")).encode(),
         "summary.json": (METRICS / "summary.json").read_bytes(),
         "folds.csv": (METRICS / "folds.csv").read_bytes(),
         "histories.json": json_text(histories).encode(),

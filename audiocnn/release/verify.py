@@ -1,239 +1,192 @@
-"""A release made again from what its origin.json names, and compared byte for byte. Nothing of it is trusted or run."""
+"""A release made again from what its origin.json names, in a folder of its own. Nothing of it is trusted or run."""
 
-import hashlib
+import os
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from audiocnn.checkpoints.failure import error_of
-from audiocnn.checkpoints.key import code_digests
+from audiocnn.checkpoints.key import code_digests, torch_version
 from audiocnn.comparison.differing import differing
 from audiocnn.config.arithmetic import is_x86_64
 from audiocnn.config.data_params import PICKLES, RECIPE, DataParams
-from audiocnn.config.hub_names import DATASETS, is_repository, model_name
-from audiocnn.config.outs import fold_result_name, weights_name
-from audiocnn.config.params import Params
-from audiocnn.config.runtime import HubSettings, Runtime, WandbSettings, device_type
-from audiocnn.config.settings import flat
+from audiocnn.config.hub_names import DATASETS
+from audiocnn.config.runtime import HubSettings, Runtime, device_type
 from audiocnn.data.fetch import fetch
 from audiocnn.data.prepare import prepare
-from audiocnn.data.prepared import META
+from audiocnn.data.prepared import META, read_meta, verify_arrays
 from audiocnn.errors import UserError
-from audiocnn.evaluation.fold_results import FoldResult
-from audiocnn.files import digest, sha256_of_file
-from audiocnn.folds.dvc import current_session
+from audiocnn.files import digest, sha256_of_file, write_json
 from audiocnn.folds.plan import Plan, make_plan
 from audiocnn.folds.supervisor import train_folds
-from audiocnn.inference.find_weights import untrusted_header
 from audiocnn.processes import StopSignal
-from audiocnn.release.origin import ORIGIN, Origin, versions
-from audiocnn.text import displayed
+from audiocnn.release.origin import DataOrigin, Origin, versions
+from audiocnn.release.place import Release
 
-_LARGEST_ORIGIN = 1 << 20  # bytes
-_LARGEST_FILE = 1 << 30  # bytes
-# What a stranger's params may ask for: far more than a sensible run, far less than a machine.
-_LARGEST = {
-    "model.conv1d_channels": 4096,
-    "model.hidden_units": 65_536,
-    "train.epochs": 100_000,
-    "train.batch_size": 65_536,
-    "train.threads": 1024,
-}
-_LARGEST_CHANNELS = 4096
-
-Row = tuple[str, str, str]
+_MARK = "verify.json"  # in every folder that verify works in, so that it takes no other
 
 
-@dataclass(frozen=True)
-class Release:
-    """A release at its place. file: a file of it, by its name, as a path on this machine; raises UserError."""
+class Row(NamedTuple):
+    """What made a release and what is here instead, in words. differs: what is here, where it is or may be another."""
 
-    place: str
-    origin: Origin
-    file: Callable[[str], Path]
-
-
-def open_release(place: str) -> Release:
-    """The release in a folder, or in the Hub's repository hf://OWNER/NAME[@REVISION]. Raises UserError."""
-    file = _files_of(place)
-    path = file(ORIGIN)
-    if path.stat().st_size > _LARGEST_ORIGIN:
-        raise UserError(f"{ORIGIN} of {place} is larger than {_LARGEST_ORIGIN} bytes: publish did not write it.")
-    try:
-        origin = Origin.model_validate_json(path.read_bytes())
-    except (ValidationError, RecursionError) as error:
-        problem = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else "too many brackets"
-        raise UserError(f"{ORIGIN} of {place} is not one of this version ({problem[:120]}): get it again.") from None
-    _check(origin, place)
-    return Release(place, origin, file)
+    what: str
+    released: str
+    here: str
+    differs: str | None = None
 
 
-def _files_of(place: str) -> Callable[[str], Path]:
-    if not place.startswith("hf://"):
-        folder = Path(place)
-        if not folder.is_dir():
-            raise UserError(f"{place} is not a folder here: name one that holds a release, or hf://OWNER/NAME.")
-        return lambda name: _in_folder(folder, name)
-    name = model_name(place)
-    if name is None:
-        raise UserError(f"{place!r} is not a release: expected hf://OWNER/NAME, hf://OWNER/NAME@REVISION or a folder.")
-    from audiocnn.hub.models import ModelRepository
-
-    repository = ModelRepository(name, _LARGEST_FILE)
-
-    def in_repository(wanted: str) -> Path:
-        if wanted not in repository.names:
-            raise _lacks(place, wanted)
-        return repository.fetch(wanted)
-
-    return in_repository
+def wanted_folds(release: Release, folds: Sequence[int] | None) -> list[int]:
+    """The folds to train; None for all. Raises UserError where the release does not have one of them."""
+    present = sorted(release.origin.folds)
+    if folds is None:
+        return present
+    if unknown := [fold for fold in folds if fold not in present]:
+        raise UserError(f"{release.place} has no fold {unknown[0]}: it has {', '.join(map(str, present))}.")
+    return sorted(set(folds))
 
 
-def _in_folder(folder: Path, name: str) -> Path:
-    if not (folder / name).is_file():
-        raise _lacks(str(folder), name)
-    return folder / name
+def comparison(origin: Origin, folds: Sequence[int], data: Path | None, runtime: Runtime) -> list[Row]:
+    """What made these folds, and what there is here: code, versions, data, arithmetic, device."""
+    here = {**versions(), "torch": torch_version()}
+    released = {**origin.versions, "torch": _of_folds(origin, folds, "torch")}
+    return [
+        _code(origin),
+        *(_row(name, version, here.get(name, "none")) for name, version in sorted(released.items())),
+        Row("data", _described(origin.data), f"{_data_here(origin.data, data)}, to be checked by sha256"),
+        _arithmetic(origin.params.train.arithmetic),
+        _row("device", _of_folds(origin, folds, "device"), device_type(runtime)),
+    ]
 
 
-def _lacks(place: str, name: str) -> UserError:
-    what = "which says what it was made from" if name == ORIGIN else "whose bytes are compared"
-    return UserError(f"{place} has no {name}, {what}: ask its author to publish it again with this version.")
+def _row(what: str, released: str, here: str) -> Row:
+    return Row(what, released, "the same") if released == here else Row(what, released, f"{here}: differs", here)
 
 
-def _check(origin: Origin, place: str) -> None:
-    """Raises UserError where a release has no pins, or asks for what no sensible run does."""
-    if not origin.data.files or origin.data.meta is None:
-        raise UserError(
-            f"{place} does not pin its data, so nobody can tell whether other data are the same: ask its author to "
-            "publish it again where data/raw and data/prepared are."
-        )
-    if foreign := sorted(origin.data.files.keys() - {*PICKLES, RECIPE}):
-        raise UserError(f"{place} pins {displayed(foreign[0])[:80]}, which is not a file of a dataset: get it again.")
-    if unlisted := sorted(origin.folds.keys() - set(origin.params.folds)):
-        raise UserError(f"{place} has fold {unlisted[0]}, which its params do not list: get it again.")
-    values = flat(origin.params.model_dump())
-    for key, largest in _LARGEST.items():
-        if values[key] > largest:
-            raise UserError(f"{place} asks for {key} {values[key]}, more than the {largest} that verify allows.")
-    if max(origin.params.model.encoder_channels) > _LARGEST_CHANNELS:
-        raise UserError(f"{place} asks for more than {_LARGEST_CHANNELS} model.encoder_channels.")
-    repository = origin.data.repository
-    if origin.data.kind == "hub" and not (repository and is_repository(repository) and origin.data.commit):
-        raise UserError(f"{place} names no repository and commit of its data: ask its author to publish it again.")
+def _of_folds(origin: Origin, folds: Sequence[int], name: str) -> str:
+    """What the folds were trained with: one, unless they were trained in several places."""
+    return ", ".join(sorted({getattr(origin.folds[fold], name) for fold in folds}))
 
 
-def comparison(origin: Origin, runtime: Runtime) -> list[Row]:
-    """What made the release, what there is here, and whether they agree: code, versions, arithmetic, device."""
-    here = code_digests()
-    changed = differing(origin.code.files, here)
-    name = f"commit {(origin.code.commit or 'unknown')[:12]}{', with changes' if origin.code.changed else ''}"
-    rows = [("code", name, "the same" if not changed else f"differs: {', '.join(changed[:3])}")]
-    installed = versions()
-    for library, released in sorted(origin.versions.items()):
-        found = installed.get(library, "none")
-        rows.append((library, released, "the same" if found == released else f"differs: {found}"))
-    arithmetic, device = origin.params.train.arithmetic, device_type(runtime)
-    portable = arithmetic == "portable" and is_x86_64()
-    rows.append(("arithmetic", arithmetic, "any x86-64 CPU with AVX2 will do" if portable else f"{_cpu()} here"))
-    rows.append(("device", origin.device, "the same" if device == origin.device else f"differs: {device}"))
-    return rows
+def _code(origin: Origin) -> Row:
+    commit = f"commit {origin.code.commit[:12]}" if origin.code.commit else "of no commit"
+    released = f"{commit}, with changes" if origin.code.changed else commit
+    changed = differing(origin.code.files, code_digests())
+    if not changed:
+        return Row("code", released, "the same")
+    names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    get = f"; git fetch, then git checkout {origin.code.commit}, gets the released code" if origin.code.commit else ""
+    but = " but for its author's changes" if origin.code.commit and origin.code.changed else ""
+    return Row("code", released, f"{len(changed)} of {len(origin.code.files)} files differ", f"{names} here{get}{but}")
+
+
+def _arithmetic(released: str) -> Row:
+    if released == "portable" and is_x86_64():
+        return Row("arithmetic", released, "any x86-64 CPU with AVX2 will do")
+    return Row("arithmetic", released, f"{_cpu()}: may differ", _cpu())
+
+
+def _described(data: DataOrigin) -> str:
+    size = f"{sum(file.size for file in data.files.values()) / 1e6:,.1f} MB"
+    return f"{data.repository} at {str(data.commit)[:12]}, {size}" if data.kind == "hub" else f"{data.kind}, {size}"
+
+
+def _data_here(data: DataOrigin, folder: Path | None) -> str:
+    if folder is not None:
+        return str(folder)
+    return {"demo": "made here", "hub": "downloaded", "folder": "your copy"}[data.kind]
 
 
 def _cpu() -> str:
-    return platform.processor() or platform.machine()
-
-
-def make_again(release: Release, folds: Sequence[int], data: Path | None, work: Path, runtime: Runtime) -> Plan:
-    """Gets the data, prepares them, trains the folds in `work`, and returns the plan that has their results.
-
-    data: the folder of the pickles, where the release is of a folder. Raises UserError, and Stopped after a signal.
-    """
-    origin = release.origin
-    unknown = [fold for fold in folds if fold not in origin.folds]
-    if unknown:
-        raise UserError(f"{release.place} has no fold {unknown[0]}: it has {', '.join(map(str, origin.folds))}.")
-    raw, prepared = work / "data/raw", work / "data/prepared"
-    record = fetch(DataParams(source=_source(release, data)), raw, work / "data/staging")
-    for name in differing(origin.data.files, record.files):
-        released, here = origin.data.files.get(name), record.files.get(name)
-        raise UserError(
-            f"{name} is not the released one: its sha256 is {here.sha256 if here else 'that of no file'} here and "
-            f"{released.sha256 if released else 'that of no file'} in {release.place}; name the data it was made from."
-        )
-    prepare(raw, prepared, origin.params.folds)
-    quiet = runtime.model_copy(update={"wandb": WandbSettings(mode="disabled"), "hub": HubSettings()})
-    plan = make_plan(_local(origin.params), quiet, prepared, work / "checkpoints")
-    train_folds(plan, folds, quiet, StopSignal())  # before it, Ctrl-C ends at once: a download may take long
-    return plan
-
-
-def _source(release: Release, data: Path | None) -> str:
-    origin = release.origin.data
-    if data is not None:
-        return str(data.absolute())
-    if origin.kind == "folder":
-        raise UserError(f"{release.place} is made from its author's own files: name your copy of them with --data DIR.")
-    return "demo" if origin.kind == "demo" else f"{DATASETS}{origin.repository}@{origin.commit}"
-
-
-def _local(params: Params) -> Params:
-    return params.model_copy(update={"data": DataParams()})
-
-
-def exchanged(release: Release, fold: int) -> list[str]:
-    """A line where the release's own weights of a fold are not the ones that its origin.json records."""
-    name = weights_name(fold)
-    if sha256_of_file(release.file(name)) == release.origin.folds[fold].weights:
-        return []
-    return [f"{name} in {release.place} is not the file that its {ORIGIN} records: it is damaged or was exchanged"]
-
-
-def differences(release: Release, plan: Plan, fold: int) -> list[str]:
-    """How a fold made again differs from what origin.json records, in lines; none where both files are identical.
-
-    Raises UserError where the fold failed.
-    """
-    results = plan.results(fold)
-    if results is None:
-        failure = error_of(plan.folder(fold), current_session())
-        raise UserError(failure or f"fold {fold} did not finish: run this again.")
-    recorded = release.origin.folds[fold]
-    released = {weights_name(fold): recorded.weights, fold_result_name(fold): recorded.result}
-    here = {name: hashlib.sha256(content).hexdigest() for name, content in results.items()}
-    changed = differing(here, released)
-    lines = [f"{name} differs: sha256 {here[name]} here, {released[name]} released" for name in changed]
-    return [*lines, _best(release, fold, results[fold_result_name(fold)])] if lines else []
-
-
-def _best(release: Release, fold: int, result: bytes) -> str:
-    """The fold's best epoch and accuracy, here and released: how far apart the two are."""
-    here = FoldResult.model_validate_json(result)
-    ours = f"best epoch {here.best_epoch} with val_acc {here.history.val_accuracy[here.best_epoch]:.4f} here"
-    header = untrusted_header(release.file(weights_name(fold)))
-    return ours if header is None else f"{ours}, {header.epoch} with {header.accuracy:.4f} released"
-
-
-def reasons(release: Release, plan: Plan, rows: Sequence[Row]) -> list[str]:
-    """What may have made the difference, the likeliest first: code, versions, data, arithmetic, CPU."""
-    differs = {name: here.removeprefix("differs: ") for name, _, here in rows if here.startswith("differs: ")}
-    found = []
-    if "code" in differs:
-        commit = release.origin.code.commit
-        get = f"; 'git checkout {commit}' gets the released one" if commit else ""
-        found.append(f"code: {differs['code']}{get}")
-    found += [f"version of {name}: {differs[name]} here" for name in sorted(release.origin.versions) if name in differs]
-    if sha256_of_file(plan.prepared / META) != release.origin.data.meta:
-        found.append("data: the pickles are the released ones, but are prepared otherwise")
-    if release.origin.params.train.arithmetic == "native" or not is_x86_64():
-        found.append(f"arithmetic: the released one holds for one kind of CPU, and this is {_cpu()}")
-    if "device" in differs:
-        found.append(f"device: {release.origin.device} released, {differs['device']} here")
-    return found
+    """The name of this machine's CPU, as far as it is known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def work_folder(release: Release) -> Path:
     """Where a release is made again by default: the same release goes to the same folder, and resumes there."""
     return Path("verify") / digest(release.origin.model_dump(mode="json"))[:12]
+
+
+def make_again(release: Release, folds: Sequence[int], data: Path | None, work: Path, runtime: Runtime) -> Plan:
+    """Gets the data, prepares them, trains the folds in `work`, and returns the plan that has their results.
+
+    data: a copy of the pickles, else they are made or downloaded. work: new, empty, or of an earlier call. Uploads and
+    W&B are off. Raises UserError, and Stopped after a signal.
+    """
+    _take(work, release)
+    prepared = work / "data/prepared"
+    if data is not None or not _is_prepared(prepared, release.origin):
+        _get_data(release, data, work)
+        prepare(work / "data/raw", prepared, release.origin.params.folds)
+    os.environ["WANDB_MODE"] = "disabled"  # the workers' as well; a variable overrules runtime.yaml
+    quiet = runtime.model_copy(update={"hub": HubSettings()})
+    plan = make_plan(release.origin.params, quiet, prepared, work / "checkpoints")
+    train_folds(plan, folds, quiet, StopSignal())  # before it, Ctrl-C ends at once: a download may take long
+    return plan
+
+
+def _take(work: Path, release: Release) -> None:
+    """Marks a folder as verify's. Raises UserError where it holds something else: its data/raw would be replaced."""
+    is_free = not work.exists() or (work.is_dir() and not any(work.iterdir()))
+    if not is_free and not (work / _MARK).is_file():
+        raise UserError(f"{work} holds other files: name a new or an empty folder for --work-dir, or an earlier one.")
+    write_json(work / _MARK, {"release": release.place})
+
+
+def _is_prepared(prepared: Path, origin: Origin) -> bool:
+    """Whether the released data are there already, to the last bit."""
+    try:
+        if sha256_of_file(prepared / META) != origin.data.meta:
+            return False
+        verify_arrays(prepared, read_meta(prepared))
+    except (OSError, UserError):
+        return False
+    return True
+
+
+def _get_data(release: Release, folder: Path | None, work: Path) -> None:
+    """Makes data/raw in `work` hold the released pickles. Raises UserError where they are other ones."""
+    origin, raw = release.origin.data, work / "data/raw"
+    record = fetch(DataParams(source=_source(release, folder)), raw, work / "data/staging")
+    here = {name: file.sha256 for name, file in record.files.items()}
+    released = {name: file.sha256 for name, file in origin.files.items()}
+    for name in differing(released, here):
+        raise UserError(
+            f"{name} is not the released one: its sha256 is {here.get(name, 'that of no file')} here and "
+            f"{released.get(name, 'that of no file')} in {release.place}; name the data it was made from."
+        )
+    # The weights' header names the kind of source: a copy of the Hub's files counts as the Hub's.
+    own = record.model_copy(update={"kind": origin.kind, "repository": origin.repository, "commit": origin.commit})
+    write_json(raw / "source.json", own.model_dump(exclude_none=True))
+
+
+def _source(release: Release, folder: Path | None) -> str:
+    """data.source for these data. Raises UserError where they are not to be had, or of another size."""
+    data = release.origin.data
+    if folder is not None:
+        if not folder.is_dir():
+            raise UserError(f"--data is {folder}, which is not a folder here: name the one that holds the pickles.")
+        return str(folder.absolute())
+    if data.kind == "folder":
+        raise UserError(f"{release.place} is made from its author's own files: name your copy of them with --data DIR.")
+    if data.kind == "demo":
+        return "demo"
+    _check_sizes(release, str(data.repository), str(data.commit))
+    return f"{DATASETS}{data.repository}@{data.commit}"
+
+
+def _check_sizes(release: Release, repository: str, commit: str) -> None:
+    """Raises UserError where the Hub lists other sizes than the release pins: a stranger chose what is downloaded."""
+    from audiocnn.hub.datasets import sizes
+
+    listed = {name: size for name, size in sizes(repository, commit).items() if name in (*PICKLES, RECIPE)}
+    pinned = {name: file.size for name, file in release.origin.data.files.items()}
+    for name in differing(pinned, listed):
+        raise UserError(
+            f"{name} of {repository} has {listed.get(name, 'no')} bytes, and {release.place} pins "
+            f"{pinned.get(name, 'none')}: it is not downloaded; name the data it was made from with --data DIR."
+        )
