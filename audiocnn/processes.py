@@ -1,13 +1,9 @@
-"""This process: stopping politely, ending with the one that it works for, its cores, and silence from C libraries."""
+"""This process: stopping politely, ending with the one that it works for, and its cores."""
 
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
-from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -64,27 +60,3 @@ def _is_alive(process: psutil.Process) -> bool:
 def usable_cores() -> int:
     """The cores that this process may use, which a container or `taskset` may limit below the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def decoders_silenced() -> Iterator[None]:
-    """Keeps from the terminal what C libraries write there by themselves; what Python prints goes through.
-
-    `AUDIOCNN_DEBUG=1` shows it.
-    """
-    if sys.stderr is not sys.__stderr__ or os.environ.get("AUDIOCNN_DEBUG") == "1":
-        yield
-        return
-    with os.fdopen(os.dup(2), "w", errors="backslashreplace", buffering=1) as ours:
-        silence_stderr()
-        try:
-            with redirect_stderr(ours):
-                yield
-        finally:
-            os.dup2(ours.fileno(), 2)
-
-
-def silence_stderr() -> None:
-    """From here on, nothing that this process writes to stderr is seen."""
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)

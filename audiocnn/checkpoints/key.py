@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import audiocnn
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.settings import read_yaml
 from audiocnn.config.train_params import TrainParams, effective_params
@@ -12,7 +11,7 @@ from audiocnn.data.prepared import Meta
 from audiocnn.errors import UserError
 from audiocnn.files import digest, sha256_of_file
 
-PROJECT = Path(audiocnn.__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def torch_version() -> str:

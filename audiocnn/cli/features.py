@@ -104,7 +104,9 @@ def _recipe(options: argparse.Namespace, layout: "Layout") -> "Recipe":
     given: dict[str, Any] = {option: getattr(options, option) for option in _RECIPE_OPTIONS}
     given = {option: value for option, value in given.items() if value is not None}
     return validate(
-        Recipe, {"seconds": layout.seconds, "libraries": library_versions(), **given}, "the recipe's options"
+        Recipe,
+        {"seconds": layout.seconds, "floor": "relative", "libraries": library_versions(), **given},
+        "the recipe's options",
     )
 
 

@@ -9,7 +9,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,17 @@ from tqdm import tqdm
 
 from audiocnn.cli.commands import Commands
 from audiocnn.errors import UserError
-from audiocnn.processes import decoders_silenced
+from audiocnn.sound.suffixes import SUFFIXES
+from audiocnn.text import displayed
 
 if TYPE_CHECKING:
-    from audiocnn.inference.predictor import Outcome, Prediction
+    from audiocnn.inference.predictor import Event, Prediction
     from audiocnn.inference.pretrained import PretrainedAudioCNN
 
-_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".npy")  # what is taken from a folder; a file that is named may be any
-_DECIMALS = 6
+_SPECTROGRAM = ".npy"
+_DECIMALS = 6  # of a probability
+_SILENT = "silent"  # stands for a class, with no index and no probability
+_BAR = "{l_bar}{bar}| {n:.1f}/{total} files [{elapsed}<{remaining}]"
 
 _Writer = Callable[["Prediction"], None]
 
@@ -36,6 +40,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--models", default="models", metavar="PLACE", help="folder or hf://OWNER/NAME[@REV] (models)")
     parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
     parser.add_argument("--hop", type=float, metavar="S", help="between a recording's windows (default: a window)")
+    parser.add_argument("--over-windows", choices=("mean", "max"), help="one answer a recording, not a window")
     parser.add_argument("--top", type=int, metavar="N", help="the N likeliest classes (default: 1, with --json all)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="file, start, end, rank, class, index, probability")
@@ -53,10 +58,9 @@ def run(options: argparse.Namespace) -> int:
 
     models = load_models(find_weights(_place(options.models), options.fold))
     _say_what_they_are(models[0])
-    predictor = Predictor(models, _hop(options, models[0], files))
+    predictor = Predictor(models, _hop(options, models[0], files), options.over_windows)
     write = _writer(options, files, models[0].classes)
-    with decoders_silenced():
-        return int(_report(predictor.outcomes(files), len(files), write))
+    return int(_report(predictor.events(files), len(files), write))
 
 
 def _files(names: Sequence[str]) -> Iterator[Path]:
@@ -64,20 +68,28 @@ def _files(names: Sequence[str]) -> Iterator[Path]:
         if name == "-":
             yield from (Path(os.fsdecode(line)) for line in sys.stdin.buffer.read().splitlines() if line)
         elif Path(name).is_dir():
-            yield from sorted(_in_folder(Path(name)))
+            yield from _in_folder(Path(name))
         else:
             yield Path(name)
 
 
-def _in_folder(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder):
-        yield from (Path(place, name) for name in names if name.lower().endswith(_SUFFIXES))
+def _in_folder(folder: Path) -> list[Path]:
+    """The sounds and spectrograms below a folder, in order. Says how many other files there are, by kind."""
+    files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+    taken = [path for path in files if path.suffix.lower() in (*SUFFIXES, _SPECTROGRAM)]
+    kinds = Counter(path.suffix.lower() or "without suffix" for path in set(files).difference(taken))
+    if kinds:
+        left_out = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        print(displayed(f"{folder}: left out {left_out}"), file=sys.stderr)
+    return sorted(taken)
 
 
 def _check(options: argparse.Namespace, files: Sequence[Path]) -> None:
     """What can be said before torch is loaded, which takes seconds."""
     if not files:
-        raise UserError(f"{', '.join(options.files)}: no files, expected ones that end in {', '.join(_SUFFIXES)}.")
+        kinds = ", ".join(sorted(SUFFIXES))
+        where = ", ".join(options.files)
+        raise UserError(f"{where}: no files, expected spectrograms ({_SPECTROGRAM}) or sounds ({kinds}).")
     if options.top is not None and options.top < 1:
         raise UserError(f"--top is {options.top}, expected at least 1.")
     if any(map(_is_sound, files)):
@@ -87,7 +99,7 @@ def _check(options: argparse.Namespace, files: Sequence[Path]) -> None:
 
 
 def _is_sound(file: Path) -> bool:
-    return file.suffix.lower() != ".npy"
+    return file.suffix.lower() != _SPECTROGRAM
 
 
 def _place(models: str) -> str:
@@ -119,18 +131,25 @@ def _hop(options: argparse.Namespace, model: "PretrainedAudioCNN", files: Sequen
     return recipe.seconds if options.hop is None else float(options.hop)
 
 
-def _report(outcomes: Iterator["Outcome"], count: int, write: _Writer) -> bool:
+def _report(events: Iterable["Event"], count: int, write: _Writer) -> bool:
     """Writes what comes, while it comes; returns whether a file was bad."""
-    bad = False
-    for outcome in tqdm(outcomes, total=count, desc="predict", unit="file", disable=None, leave=False):
-        with tqdm.external_write_mode(file=sys.stdout):
-            if outcome.problem is not None:
-                bad = True
-                print(f"error: {_printable(outcome.path)}: {outcome.problem}", file=sys.stderr)
-            else:
-                for prediction in outcome.predictions:
-                    write(prediction)
-                sys.stdout.flush()
+    from audiocnn.inference.predictor import End, Prediction, Progress, Trouble
+
+    bad, ended = False, 0
+    with tqdm(total=count, desc="predict", bar_format=_BAR, disable=None, leave=False) as bar:
+        for event in events:
+            if isinstance(event, Progress | End):
+                ended += isinstance(event, End)
+                bar.update(ended + (event.part if isinstance(event, Progress) else 0.0) - bar.n)
+                continue
+            with tqdm.external_write_mode(file=sys.stdout):
+                if isinstance(event, Prediction):
+                    write(event)
+                    sys.stdout.flush()
+                elif isinstance(event, Trouble):
+                    bad = bad or event.is_error
+                    kind = "error" if event.is_error else "note"
+                    print(f"{kind}: {_printable(event.name)}: {displayed(event.text)}", file=sys.stderr)
     return bad
 
 
@@ -144,15 +163,17 @@ def _writer(options: argparse.Namespace, files: Sequence[Path], classes: Sequenc
 
 
 def _write_json(prediction: "Prediction", classes: Sequence[str], top: int) -> None:
+    answer = prediction.answer
     best = _top(prediction, top)
     line = {
         "file": prediction.name,
-        "start": prediction.start,
-        "end": prediction.end,
-        "class": classes[best[0][0]],
-        "index": best[0][0],
-        "probability": best[0][1],
-        "probabilities": {classes[index]: probability for index, probability in best},
+        "start": answer.start,
+        "end": answer.end,
+        "silent": answer.is_silent,
+        "class": best[0][1] if best else None,
+        "index": best[0][0] if best else None,
+        "probability": best[0][2] if best else None,
+        "probabilities": {name: probability for _, name, probability in best},
     }
     print(json.dumps(line, allow_nan=False))
 
@@ -162,34 +183,36 @@ def _csv_writer(classes: Sequence[str], top: int) -> _Writer:
     writer.writerow(["file", "start", "end", "rank", "class", "index", "probability"])
 
     def write(prediction: "Prediction") -> None:
-        place = (prediction.name, prediction.start, prediction.end)
-        for rank, (index, probability) in enumerate(_top(prediction, top), start=1):
-            writer.writerow([*place, rank, classes[index], index, probability])
+        place = (prediction.name, prediction.answer.start, prediction.answer.end)
+        for rank, (index, name, probability) in enumerate(_top(prediction, top), start=1):
+            writer.writerow([*place, rank, name, index, probability])
+        if prediction.answer.is_silent:
+            writer.writerow([*place, None, _SILENT, None, None])
 
     return write
 
 
 def _table_writer(files: Sequence[Path], classes: Sequence[str], top: int) -> _Writer:
     file_width = max(len(_printable(file)) for file in files)
-    class_width = max(map(len, ("class", *classes)))
+    class_width = max(map(len, ("class", _SILENT, *classes)))
     answers = "  ".join([f"{'class':{class_width}}  probability"] * min(top, len(classes)))
     print(f"{'file':{file_width}}  {'start s':>9}  {'end s':>9}  {answers}")
 
     def write(prediction: "Prediction") -> None:
         times = "  ".join(
-            "        -" if time is None else f"{time:9.2f}" for time in (prediction.start, prediction.end)
+            "        -" if time is None else f"{time:9.2f}" for time in (prediction.answer.start, prediction.answer.end)
         )
-        cells = "  ".join(f"{classes[i]:{class_width}}  {p:11.4f}" for i, p in _top(prediction, top))
-        print(f"{_printable(prediction.name):{file_width}}  {times}  {cells}")
+        cells = "  ".join(f"{name:{class_width}}  {p:11.4f}" for _, name, p in _top(prediction, top))
+        said = cells or f"{_SILENT:{class_width}}  {'-':>11}"
+        print(f"{_printable(prediction.name):{file_width}}  {times}  {said}")
 
     return write
 
 
-def _top(prediction: "Prediction", top: int) -> list[tuple[int, float]]:
-    """The `top` likeliest classes' index and probability, likeliest first, the first of equals first."""
-    values = prediction.probabilities
-    order = sorted(range(len(values)), key=lambda index: -values[index])
-    return [(index, round(values[index], _DECIMALS)) for index in order[:top]]
+def _top(prediction: "Prediction", top: int) -> list[tuple[int, str, float]]:
+    """The `top` likeliest classes' index, name and probability, likeliest first, the first of equals first."""
+    found = [(index, name, p) for index, (name, p) in enumerate(prediction.answer.probabilities.items())]
+    return [(index, name, round(p, _DECIMALS)) for index, name, p in sorted(found, key=lambda row: -row[2])[:top]]
 
 
 def _printable(name: str | Path) -> str:

@@ -8,14 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS
 from audiocnn.errors import UserError
 from audiocnn.inference.pretrained import PretrainedAudioCNN, load_weights
 
 BATCH = 32  # spectrograms that go through the network together
 
 Floats32: TypeAlias = NDArray[np.float32]
-_Probabilities: TypeAlias = NDArray[np.float64]
+Probabilities: TypeAlias = NDArray[np.float64]
 
 
 def load_models(paths: Sequence[Path]) -> list[PretrainedAudioCNN]:
@@ -28,7 +27,7 @@ def load_models(paths: Sequence[Path]) -> list[PretrainedAudioCNN]:
     return models
 
 
-def class_probabilities(models: Sequence[PretrainedAudioCNN], spectrograms: Floats32) -> _Probabilities:
+def class_probabilities(models: Sequence[PretrainedAudioCNN], spectrograms: Floats32) -> Probabilities:
     """(clips, mels, frames) in dB to (clips, classes): each network's softmax, then the mean over networks.
 
     The class of the largest probability of one network is that of its largest logit. NaN or infinite values in a clip
@@ -37,15 +36,5 @@ def class_probabilities(models: Sequence[PretrainedAudioCNN], spectrograms: Floa
     batch = torch.from_numpy(spectrograms)
     with torch.inference_mode():
         votes = torch.stack([model(batch).double().softmax(dim=1) for model in models])  # (models, clips, classes)
-        mean: _Probabilities = votes.mean(dim=0).numpy()
+        mean: Probabilities = votes.mean(dim=0).numpy()
     return mean
-
-
-def why_unfit(model: PretrainedAudioCNN, shape: Sequence[int]) -> str | None:
-    """Why the network takes no spectrogram of this shape, (mels, frames), or None if it does."""
-    mels, frames = shape
-    if model.frames is not None and (mels, frames) != (model.n_mels, model.frames):
-        return f"its shape is {(mels, frames)}, expected {(model.n_mels, model.frames)}: mels, frames"
-    if mels // MIN_MELS != model.n_mels // MIN_MELS or frames < MIN_FRAMES:
-        return f"its shape is {(mels, frames)}, expected {model.n_mels} mels and at least {MIN_FRAMES} frames"
-    return None

@@ -1,58 +1,75 @@
 """Files to predictions: which files, their spectrograms, and many of them side by side."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
-from audiocnn.inference.ensemble import BATCH, Floats32, class_probabilities, why_unfit
-from audiocnn.inference.pretrained import PretrainedAudioCNN
+from audiocnn.inference.answer import Answer, OfRecording, OverWindows, answers
+from audiocnn.inference.ensemble import BATCH, Floats32
+from audiocnn.inference.in_order import in_order
+from audiocnn.inference.pretrained import PretrainedAudioCNN, why_unfit
 from audiocnn.processes import usable_cores
-from audiocnn.sound.spectrogram import BadSoundError, spectrograms
+from audiocnn.sound.decode import BadSoundError, open_recording
+from audiocnn.sound.spectrogram import Spectrogram, is_constant, spectrograms
 
 _SPECTROGRAM = ".npy"
 
 
 class Prediction(NamedTuple):
-    """One window. start, end: in seconds, None for a spectrogram. probabilities: by class index."""
+    """What the networks say of a window, or of a whole recording. name: the file's, with [row] in a stack."""
 
     name: str
-    start: float | None
-    end: float | None
-    probabilities: list[float]
+    answer: Answer
 
 
-@dataclass
-class Outcome:
-    """What became of a file: its windows' predictions, or the problem for which there are none."""
+class Trouble(NamedTuple):
+    """Why a file gives no more predictions. is_error: it is not damaged only at its end."""
 
-    path: Path
-    predictions: list[Prediction] = field(default_factory=list)
-    problem: str | None = None
+    name: str
+    text: str
+    is_error: bool
+
+
+class Progress(NamedTuple):
+    """How much of a file was read: 0 to 1."""
+
+    part: float
+
+
+class End(NamedTuple):
+    """Nothing more comes of a file."""
+
+    name: str
+
+
+Event: TypeAlias = Prediction | Trouble | Progress | End
 
 
 class _Window(NamedTuple):
-    outcome: Outcome
+    """A spectrogram that waits for its batch. is_live: whoever records is waiting for the answer."""
+
     name: str
-    start: float | None
-    end: float | None
-    spectrogram: Floats32
+    spectrogram: Spectrogram
+    is_live: bool
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """The networks that vote, and the seconds from one window of a recording to the next."""
+    """The networks that vote, and the seconds from one window of a recording to the next.
+
+    over_windows: how a recording's windows become one answer; None: an answer a window.
+    """
 
     models: Sequence[PretrainedAudioCNN]
     hop_seconds: float
+    over_windows: OverWindows | None = None
 
-    def outcomes(self, files: Sequence[Path]) -> Iterator[Outcome]:
-        """The outcome of each file, in order. Files go in groups to as many threads as the machine has cores.
+    def events(self, files: Sequence[Path]) -> Iterator[Event]:
+        """What becomes of each file, in order, as it comes. Groups of files go to as many threads as there are cores.
 
         numpy, the decoders and torch let other threads run, and a network that has one core wastes none of it waiting.
         """
@@ -62,58 +79,71 @@ class Predictor:
         workers = min(cores, len(groups))
         # For the whole process: torch has no number of threads of its own for a pool's thread.
         torch.set_num_threads(min(torch.get_num_threads(), cores // workers))
-        with ThreadPoolExecutor(workers) as pool:
-            yield from _in_order(pool, self, groups, ahead=2 * workers)
+        yield from in_order([self.group(group) for group in groups], workers)
 
-    def group(self, files: Iterable[Path]) -> list[Outcome]:
-        """The outcome of each file, in order; their windows go through the network BATCH at a time."""
-        outcomes = []
-        waiting: list[_Window] = []
-        for path in files:
-            outcome = Outcome(path)
-            outcomes.append(outcome)
-            try:
-                for window in self._windows(outcome):
-                    waiting.append(window)
-                    if len(waiting) == BATCH:
-                        self._flush(waiting)
-            except BadSoundError as error:
-                outcome.problem = str(error)
-        self._flush(waiting)
-        return outcomes
+    def group(self, files: Iterable[Path]) -> Iterator[Event]:
+        """What becomes of each file, in order; their windows go through the networks BATCH at a time."""
+        events = self._answered(item for path in files for item in self._items(path))
+        return events if self.over_windows is None else _of_recordings(events, self.over_windows)
 
-    def _windows(self, outcome: Outcome) -> Iterator[_Window]:
-        path = outcome.path
-        if path.suffix.lower() == _SPECTROGRAM:
-            for name, spectrogram in _stored_spectrograms(path, self.models[0]):
-                yield _Window(outcome, name, None, None, spectrogram)
-            return
+    def _answered(self, items: Iterable[_Window | Event]) -> Iterator[Event]:
+        waiting: list[_Window | Event] = []
+        windows = 0
+        for item in items:
+            waiting.append(item)
+            windows += isinstance(item, _Window)
+            if windows == BATCH or (isinstance(item, _Window) and item.is_live):
+                yield from self._flush(waiting)
+                waiting, windows = [], 0
+        yield from self._flush(waiting)
+
+    def _flush(self, items: Sequence[_Window | Event]) -> Iterator[Event]:
+        said = iter(answers(self.models, [item.spectrogram for item in items if isinstance(item, _Window)]))
+        for item in items:
+            yield _said(item.name, next(said)) if isinstance(item, _Window) else item
+
+    def _items(self, path: Path) -> Iterator[_Window | Event]:
+        """A file's windows and how far they are into it; then what went wrong, if anything, and its end."""
+        name = str(path)
+        try:
+            yield from self._stored(path) if path.suffix.lower() == _SPECTROGRAM else self._recorded(path)
+        except BadSoundError as error:
+            yield Trouble(name, str(error), is_error=True)
+        yield End(name)
+
+    def _recorded(self, path: Path) -> Iterator[_Window | Event]:
         recipe = self.models[0].recipe
         assert recipe is not None
-        for start, end, spectrogram in spectrograms(path, recipe, self.hop_seconds):
-            yield _Window(outcome, str(path), start, end, spectrogram)
+        with open_recording(path) as recording:
+            for spectrogram in spectrograms(recording, recipe, self.hop_seconds):
+                yield _Window(str(path), spectrogram, recording.is_live)
+                yield Progress(recording.part_read)
+            if recording.damage is not None:
+                yield Trouble(str(path), recording.damage, is_error=False)
 
-    def _flush(self, waiting: list[_Window]) -> None:
-        if not waiting:
-            return
-        rows = class_probabilities(self.models, np.stack([window.spectrogram for window in waiting]))
-        for (outcome, name, start, end, _), row in zip(waiting, rows, strict=True):
-            if not np.isfinite(row).all():
-                outcome.problem = "non-finite: NaN, infinite or huge values"
-            outcome.predictions.append(Prediction(name, start, end, row.tolist()))
-        waiting.clear()
+    def _stored(self, path: Path) -> Iterator[_Window]:
+        for name, values in _stored_spectrograms(path, self.models[0]):
+            yield _Window(name, Spectrogram(None, None, values, is_constant(values)), is_live=False)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, predictor: Predictor, groups: Iterable[Sequence[Path]], ahead: int
-) -> Iterator[Outcome]:
-    under_way: deque[Future[list[Outcome]]] = deque()
-    for files in groups:
-        if len(under_way) == ahead:
-            yield from under_way.popleft().result()
-        under_way.append(pool.submit(predictor.group, files))
-    for future in under_way:
-        yield from future.result()
+def _said(name: str, answer: Answer | None) -> Prediction | Trouble:
+    if answer is None:
+        return Trouble(name, "non-finite: NaN, infinite or huge values", is_error=True)
+    return Prediction(name, answer)
+
+
+def _of_recordings(events: Iterable[Event], over_windows: OverWindows) -> Iterator[Event]:
+    """One prediction a recording, at its end, in place of its windows'. Rows of a stack stay what they are."""
+    joined: OfRecording | None = None
+    for event in events:
+        if isinstance(event, Prediction) and event.answer.start is not None:
+            joined = joined or OfRecording(over_windows)
+            joined.add(event.answer)
+            continue
+        if isinstance(event, End) and joined is not None:
+            yield Prediction(event.name, joined.answer())
+            joined = None
+        yield event
 
 
 def _stored_spectrograms(path: Path, model: PretrainedAudioCNN) -> Iterator[tuple[str, Floats32]]:

@@ -1,5 +1,6 @@
 """Weights as a network that is ready to use. The file may come from anybody: nothing in it is believed unchecked."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,24 @@ class PretrainedAudioCNN(AudioCNN):
     recipe: Recipe | None
     classes: list[str]
     frames: int | None
+
+    def forward(self, spectrograms: Tensor) -> Tensor:
+        """spectrograms: (batch, mels, frames), float, in dB. Returns logits: (batch, classes). Raises UserError."""
+        if spectrograms.ndim != 3:
+            raise UserError(f"spectrograms have shape {tuple(spectrograms.shape)}, expected (batch, mels, frames).")
+        if why := why_unfit(self, spectrograms.shape[1:]):
+            raise UserError(f"a spectrogram does not fit these weights: {why}.")
+        return super().forward(spectrograms)
+
+
+def why_unfit(model: PretrainedAudioCNN, shape: Sequence[int]) -> str | None:
+    """Why the network takes no spectrogram of this shape, (mels, frames), or None if it does."""
+    mels, frames = shape
+    if model.frames is not None and (mels, frames) != (model.n_mels, model.frames):
+        return f"its shape is {(mels, frames)}, expected {(model.n_mels, model.frames)}: mels, frames"
+    if mels // MIN_MELS != model.n_mels // MIN_MELS or frames < MIN_FRAMES:
+        return f"its shape is {(mels, frames)}, expected {model.n_mels} mels and at least {MIN_FRAMES} frames"
+    return None
 
 
 class _Sizes(NamedTuple):

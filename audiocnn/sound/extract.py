@@ -25,9 +25,9 @@ from tqdm import tqdm
 from audiocnn.config.settings import Settings
 from audiocnn.errors import UserError
 from audiocnn.files import canonical_json, write_atomically
-from audiocnn.processes import silence_stderr
+from audiocnn.sound.decode import BadSoundError
 from audiocnn.sound.recipe import Recipe
-from audiocnn.sound.spectrogram import BadSoundError, clip_spectrogram
+from audiocnn.sound.spectrogram import first_window
 
 FEATURES = "features.raw"
 _PROGRESS = "progress.jsonl"
@@ -36,13 +36,18 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 class ClipRecord(Settings):
-    """What became of a clip: its file's size and time of change (ns), its spectrogram's crc32, or why it has none."""
+    """What became of a clip: its file's size and time of change (ns), its spectrogram's crc32, or why it has none.
+
+    seconds: of sound in the spectrogram; the rest is padding. damage: what was left out of it.
+    """
 
     row: int
     size: int
     modified: int
     crc32: int = 0
     problem: str | None = None
+    seconds: float = 0.0
+    damage: str | None = None
 
 
 def clip_bytes(recipe: Recipe) -> int:
@@ -176,11 +181,9 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """Ctrl-C is for the main process, workers end with it, and a decoder's own messages do not reach the terminal."""
+    """Ctrl-C is for the main process, and workers end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if os.environ.get("AUDIOCNN_DEBUG") != "1":
-        silence_stderr()
 
 
 def _end_with_parent() -> None:
@@ -193,10 +196,12 @@ def _end_with_parent() -> None:
 def _extract_clip(row: int, file: Path, recipe: Recipe, raw: Path) -> ClipRecord:
     size, modified = _stamp(file)
     try:
-        content = clip_spectrogram(file, recipe).tobytes()
+        window, damage = first_window(file, recipe)
     except BadSoundError as error:
         return ClipRecord(row=row, size=size, modified=modified, problem=str(error))
+    content = window.values.tobytes()
     with raw.open("r+b") as out:
         out.seek(row * len(content))
         out.write(content)
-    return ClipRecord(row=row, size=size, modified=modified, crc32=zlib.crc32(content))
+    crc32, seconds = zlib.crc32(content), window.end or 0.0
+    return ClipRecord(row=row, size=size, modified=modified, crc32=crc32, seconds=seconds, damage=damage)

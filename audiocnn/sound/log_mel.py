@@ -11,20 +11,32 @@ from audiocnn.sound.recipe import Recipe
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-_POWER_FLOOR = 1e-10  # librosa.power_to_db's amin
+_POWER_FLOOR = 1e-10  # librosa.power_to_db's amin; of the maximum, where recipe.floor is relative
 _BLOCK = 16  # windows transformed at a time: they stay in the CPU's cache, which makes it twice as fast as all at once
 
 
 def log_mel(sound: Floats, recipe: Recipe) -> Floats:
     """A sound of exactly `recipe.samples` as spectrogram (mels, frames) in dB, 0 dB its maximum, in the sound's dtype.
 
-    The same as librosa.feature.melspectrogram and power_to_db(ref=np.max). Windows are centred, so there are
-    1 + samples // hop_length of them, never fewer than `recipe.frames`: they are cut to it, and need no padding.
+    The same as librosa.feature.melspectrogram and power_to_db(ref=np.max), at any level where `recipe.floor` is
+    relative. Windows are centred, so there are 1 + samples // hop_length of them, never fewer than `recipe.frames`:
+    they are cut to it, and need no padding.
     """
+    if recipe.floor == "relative":
+        sound = _at_full_level(sound)
     filters = _mel_filters(recipe.rate, recipe.n_fft, recipe.n_mels, recipe.fmin, recipe.fmax or recipe.rate / 2)
-    mels = np.maximum(filters.astype(sound.dtype) @ _power(sound, recipe).T, _POWER_FLOOR)
+    mels = filters.astype(sound.dtype) @ _power(sound, recipe).T
+    floor = _POWER_FLOOR * mels.max() if recipe.floor == "relative" and mels.any() else _POWER_FLOOR
+    mels = np.maximum(mels, floor)
     decibels: Floats = 10 * (np.log10(mels) - np.log10(mels.max()))
     return decibels[:, : recipe.frames] if recipe.top_db is None else decibels[:, : recipe.frames].clip(-recipe.top_db)
+
+
+def _at_full_level(sound: Floats) -> Floats:
+    """The sound times the power of two that brings its peak to 0.5..1: no digit changes, and no power overflows."""
+    _, exponent = np.frexp(np.abs(sound).max())
+    scaled: Floats = np.ldexp(sound, -exponent)
+    return scaled
 
 
 def _power(sound: Floats, recipe: Recipe) -> Floats:

@@ -22,6 +22,7 @@ from audiocnn.files import fsync_folder, write_atomically, write_json
 from audiocnn.sound.extract import FEATURES, ClipRecord, clip_bytes, extract
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.recordings import AudioFolder, Clip
+from audiocnn.text import displayed
 
 _PARTIAL = ".features.partial"
 CLIPS = "clips.csv"
@@ -67,11 +68,14 @@ def _alone(partial: Path) -> Iterator[None]:
 
 
 def _report_bad(clips: Sequence[Clip], records: Sequence[ClipRecord], skip_bad: bool) -> None:
+    for record in records:
+        if record.damage is not None:
+            print(displayed(f"note: {clips[record.row].file}: {record.damage}"), file=sys.stderr)
     bad = [record for record in records if record.problem is not None]
     if not bad:
         return
     for record in bad:
-        print(f"{clips[record.row].file}: {record.problem}", file=sys.stderr)
+        print(displayed(f"{clips[record.row].file}: {record.problem}"), file=sys.stderr)
     kinds = Counter(str(record.problem).partition(":")[0] for record in bad)
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     found = f"{len(bad)} of {len(clips)} clips cannot be used ({counts})"

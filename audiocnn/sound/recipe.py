@@ -16,8 +16,11 @@ class Recipe(Settings):
 
     rate: samples a second that the sound is resampled to. seconds: a clip's length, to which it is zero-padded or cut.
     n_fft, hop_length: samples in a window of the Fourier transform and from one to the next. n_mels: mel bands, from
-    fmin to fmax in Hz (fmax None: half the rate). reference `max`: 0 dB is the clip's own maximum. top_db: how far
-    below it values may lie, lower ones are raised (None: all stay). libraries: versions of what made the features.
+    fmin to fmax in Hz (fmax None: half the rate). reference `max`: 0 dB is the clip's own maximum. floor: no power
+    counts as less than 1e-10, `absolute` (librosa's, and that of recipes that do not name it), or as less than 1e-10 of
+    the clip's maximum, `relative`, so that a quiet sound gives what the same sound gives at full level. top_db: how far
+    below the maximum values may lie, lower ones are raised (None: all stay). libraries: versions of what made the
+    features.
     """
 
     rate: Rate = 22_050
@@ -28,6 +31,7 @@ class Recipe(Settings):
     fmin: Annotated[float, Field(ge=0.0)] = 0.0
     fmax: Annotated[float, Field(gt=0.0)] | None = None
     reference: Literal["max"] = "max"
+    floor: Literal["absolute", "relative"] = "absolute"
     top_db: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = 80.0
     libraries: dict[str, str] = Field(default={})
 

@@ -1,42 +1,37 @@
 """Sound to mel spectrogram, in one way for training and for prediction. Needs the extra `audiocnn[audio]`."""
 
 import importlib.util
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audiocnn.errors import UserError
+from audiocnn.sound.decode import BadSoundError, Floats, Recording, open_recording
 from audiocnn.sound.log_mel import log_mel
 from audiocnn.sound.recipe import Recipe
+from audiocnn.sound.windows import Window, WindowCutter
 
-if TYPE_CHECKING:
-    from soundfile import SoundFile
-
-Floats: TypeAlias = NDArray[np.float32]
-Problem = Literal["missing", "unreadable", "empty", "too short", "non-finite", "silent"]
-
-_LIBRARIES = ("numpy", "soundfile", "soxr")
-_RATES = range(1000, 768_001)  # Hz; a header that claims billions would have us read and allocate for them
-_BLOCK = 16_384  # frames decoded at a time
-_MARGIN = 0.5  # seconds read beyond a clip's end, so that cutting does not show in the resampler's last samples
+_LIBRARIES = ("av", "numpy", "soxr")
 
 
-class BadSoundError(Exception):
-    """A file that gives no usable spectrogram: `problem` is its kind, the text says more.
+class Spectrogram(NamedTuple):
+    """A window as spectrogram: start and end in seconds, None where unknown; values (mels, frames) in dB.
 
-    Too short is less than one hop_length of sound (more is padded), non-finite a sample or an overflow, silent a
-    spectrogram that is constant, where no band's power exceeds power_to_db's floor of 1e-10.
+    is_silent: whether it is digital silence, or so quiet that every value is the recipe's floor.
     """
 
-    def __init__(self, problem: Problem, detail: str = "") -> None:
-        super().__init__(f"{problem}: {detail}" if detail else problem)
-        self.problem = problem
+    start: float | None
+    end: float | None
+    values: Floats
+    is_silent: bool
+
+
+def is_constant(values: Floats) -> bool:
+    """Whether a spectrogram (mels, frames) is one finite value: there is nothing in it to be told apart."""
+    return bool(np.isfinite(values).all() and values.min() == values.max())
 
 
 def require_audio() -> None:
@@ -54,93 +49,34 @@ def library_versions() -> dict[str, str]:
 
 def clip_spectrogram(path: Path, recipe: Recipe) -> Floats:
     """The spectrogram (mels, frames), in dB, of a sound file's first `recipe.seconds`. Raises BadSoundError."""
-    with _sound_file(path) as file:
-        spectrogram, _ = _window(file, recipe, 0.0)
-    return _audible(spectrogram)
+    return first_window(path, recipe)[0].values
 
 
-def spectrograms(path: Path, recipe: Recipe, hop_seconds: float) -> Iterator[tuple[float, float, Floats]]:
-    """A recording's windows, one every `hop_seconds` (> 0): start and end in seconds, spectrogram (mels, frames) in dB.
+def first_window(path: Path, recipe: Recipe) -> tuple[Spectrogram, str | None]:
+    """A sound file's first `recipe.seconds`, and what of them was damaged and left out. Raises BadSoundError."""
+    with open_recording(path) as recording:
+        first = next(spectrograms(recording, recipe, recipe.seconds))
+        if first.is_silent:
+            raise BadSoundError("silent", f"nothing but silence from 0 to {first.end:g} s")
+        return first, recording.damage
 
-    Each is what `clip_spectrogram` gives for a file cut at its start. The last one ends with the recording, so that
-    only a recording shorter than a window is zero-padded. A silent window among others is constant.
+
+def spectrograms(recording: Recording, recipe: Recipe, hop_seconds: float) -> Iterator[Spectrogram]:
+    """A recording's windows as they are decoded, one every `hop_seconds` (> 0). The last ends with the recording.
+
+    The first is what `clip_spectrogram` gives. Only a recording shorter than a window is zero-padded.
     Raises BadSoundError.
     """
-    with _sound_file(path) as file:
-        starts = window_starts(file.frames / file.samplerate, recipe, hop_seconds)
-        for start in starts:
-            spectrogram, seconds = _window(file, recipe, start)
-            yield start, start + seconds, spectrogram if len(starts) > 1 else _audible(spectrogram)
+    cutter = WindowCutter(recording.rate, recipe, hop_seconds)
+    for block in recording.blocks():
+        yield from (window_spectrogram(window, recipe) for window in cutter.feed(block))
+    yield from (window_spectrogram(window, recipe) for window in cutter.finish())
 
 
-def window_starts(duration: float, recipe: Recipe, hop_seconds: float) -> list[float]:
-    """Where the windows over a recording start, in seconds. What is left at its end counts from one hop_length on."""
-    left = duration - recipe.seconds
-    starts = [index * hop_seconds for index in range(math.floor(max(left, 0.0) / hop_seconds) + 1)]
-    if left - starts[-1] >= recipe.hop_length / recipe.rate:
-        starts.append(left)
-    return starts
-
-
-@contextmanager
-def _sound_file(path: Path) -> Iterator["SoundFile"]:
-    """An open sound file; the decoder's errors become BadSoundError."""
-    import soundfile
-
-    try:
-        with _open(path) as file:
-            if file.samplerate not in _RATES:
-                raise BadSoundError("unreadable", f"its header claims {file.samplerate} samples a second")
-            yield file
-    except soundfile.LibsndfileError as error:
-        raise BadSoundError("unreadable", error.error_string.rstrip(".")) from None
-
-
-def _open(path: Path) -> "SoundFile":
-    import soundfile
-
-    if not path.is_file():
-        raise BadSoundError("missing", "no such file")
-    if path.stat().st_size == 0:
-        raise BadSoundError("empty", "0 bytes")
-    try:
-        return soundfile.SoundFile(path)
-    except TypeError:  # soundfile's answer to a file named .raw
-        raise BadSoundError("unreadable", "it has no header") from None
-
-
-def _window(file: "SoundFile", recipe: Recipe, start: float) -> tuple[Floats, float]:
-    """The spectrogram (mels, frames) of the sound from `start`, and how many seconds of it are sound, not padding."""
-    import soxr
-
-    rate = file.samplerate
-    sound = _read_mono(file, round(start * rate), math.ceil((recipe.seconds + _MARGIN) * rate))
-    if len(sound) == 0:
-        raise BadSoundError("empty", "no samples")
-    if len(sound) * recipe.rate < recipe.hop_length * rate:
-        raise BadSoundError("too short", f"{len(sound)} samples, shorter than one hop_length")
-    if not np.isfinite(sound).all():
-        raise BadSoundError("non-finite", "NaN or infinite samples")
-    resampled = soxr.resample(sound, rate, recipe.rate, quality="HQ")[: recipe.samples]
+def window_spectrogram(window: Window, recipe: Recipe) -> Spectrogram:
+    """A window's spectrogram. Raises BadSoundError where its samples overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
-        spectrogram = log_mel(np.pad(resampled, (0, recipe.samples - len(resampled))), recipe)
-    if not np.isfinite(spectrogram).all():
+        values = log_mel(window.sound, recipe)
+    if not np.isfinite(values).all():
         raise BadSoundError("non-finite", "its samples overflow")
-    return spectrogram, min(len(sound) / rate, recipe.seconds)
-
-
-def _read_mono(file: "SoundFile", start: int, frames: int) -> Floats:
-    """At most `frames` samples from `start` on, the mean over channels, float32 (samples,).
-
-    Decoded block by block: memory follows what is there, not what the header claims.
-    """
-    file.seek(min(start, file.frames))
-    blocks = file.blocks(_BLOCK, frames=frames, dtype="float32", always_2d=True)  # (samples, channels) each
-    return np.concatenate([np.zeros(0, np.float32), *(block.mean(axis=1) for block in blocks)])
-
-
-def _audible(spectrogram: Floats) -> Floats:
-    """The spectrogram, unless it is constant."""
-    if spectrogram.min() == spectrogram.max():
-        raise BadSoundError("silent")
-    return spectrogram
+    return Spectrogram(window.start, window.end, values, window.is_silent or is_constant(values))

@@ -85,7 +85,7 @@ def test_a_folder_becomes_a_dataset_that_is_a_data_source(tmp_path: Path) -> Non
         assert load(tmp_path / "out", name).tolist() == expected
     assert load(tmp_path / "out", "class_mapping.pkl") == {0: "class 0", 1: "class 1", 2: "class 2"}
     recipe = Recipe.model_validate(json.loads((tmp_path / "out/recipe.json").read_text()))
-    assert (recipe.rate, recipe.n_mels, set(recipe.libraries)) == (8000, 64, {"numpy", "soundfile", "soxr"})
+    assert (recipe.rate, recipe.n_mels, set(recipe.libraries)) == (8000, 64, {"av", "numpy", "soxr"})
 
     record = fetch(DataParams(source=str(tmp_path / "out")), raw=tmp_path / "raw", staging=tmp_path / "staging")
     assert set(record.files) == OUTS - {"clips.csv"}
@@ -121,9 +121,10 @@ def test_bad_clips_are_listed_and_publish_nothing_until_they_are_mended_or_left_
     assert returncode == 1
     assert err.splitlines() == [
         "audio/3.wav: empty: 0 bytes",
-        "audio/4.wav: unreadable: Format not recognised",
+        "audio/4.wav: unreadable: it is no sound, or of a format that is not known here "
+        "(where ffmpeg knows it, 'ffmpeg -i FILE FILE.wav' converts it)",
         "audio/5.wav: missing: no such file",
-        "audio/6.wav: silent",
+        "audio/6.wav: silent: nothing but silence from 0 to 1 s",
         "error: 4 of 12 clips cannot be used (1 empty, 1 missing, 1 silent, 1 unreadable): fix or remove them, "
         "or leave them out with --skip-bad; the others are kept.",
     ]
