@@ -22,6 +22,7 @@ from audiocnn.files import fsync_folder, write_atomically, write_json
 from audiocnn.sound.extract import FEATURES, ClipRecord, clip_bytes, extract
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.recordings import AudioFolder, Clip
+from audiocnn.text import displayed
 
 _PARTIAL = ".features.partial"
 CLIPS = "clips.csv"
@@ -35,8 +36,9 @@ def make_features(
     """Writes features.pkl and its companions into `out`, and returns the clips that are in them, a row each.
 
     features.pkl: float32 (clips, mels, frames, 1), dB. labels.pkl, folds.pkl: int64 (clips,). class_mapping.pkl:
-    {label: name}. recipe.json: the recipe. clips.csv: file, label, class and fold of each row. The same input gives the
-    same bytes whatever `jobs`, the number of processes. No more than a few spectrograms are in memory at a time.
+    {label: name}. recipe.json: the recipe. clips.csv: file, label, class, fold and group of each row. The same input
+    gives the same bytes whatever `jobs`, the number of processes. No more than a few spectrograms are in memory at a
+    time.
     Raises UserError, and publishes nothing, where clips are bad, unless `skip_bad` leaves those out.
     """
     partial = out / _PARTIAL
@@ -71,7 +73,7 @@ def _report_bad(clips: Sequence[Clip], records: Sequence[ClipRecord], skip_bad: 
     if not bad:
         return
     for record in bad:
-        print(f"{clips[record.row].file}: {record.problem}", file=sys.stderr)
+        print(displayed(f"{clips[record.row].file}: {record.problem}"), file=sys.stderr)
     kinds = Counter(str(record.problem).partition(":")[0] for record in bad)
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     found = f"{len(bad)} of {len(clips)} clips cannot be used ({counts})"
@@ -84,7 +86,9 @@ def _check_classes(dataset: AudioFolder, clips: Sequence[Clip]) -> None:
     left = {clip.label for clip in clips}
     for label, name in enumerate(dataset.classes):
         if label not in left:
-            raise UserError(f"class {name} has no clip that can be used: fix its clips, or take it out of the CSV.")
+            raise UserError(
+                f"class {displayed(name)} has no clip that can be used: fix its clips, or take the class out."
+            )
 
 
 def _publish(
@@ -147,6 +151,6 @@ def _opcodes(value: object) -> bytes:
 def _clips_csv(classes: Sequence[str], clips: Sequence[Clip]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "label", "class", "fold"])
-    writer.writerows([clip.file, clip.label, classes[clip.label], clip.fold] for clip in clips)
+    writer.writerow(["file", "label", "class", "fold", "group"])
+    writer.writerows([clip.file, clip.label, classes[clip.label], clip.fold, clip.group] for clip in clips)
     return text.getvalue()

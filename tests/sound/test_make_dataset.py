@@ -114,7 +114,6 @@ def test_bad_clips_are_listed_and_publish_nothing_until_they_are_mended_or_left_
     audio = make_clips(tmp_path / "audio", 12)
     (audio / "audio/3.wav").write_bytes(b"")
     (audio / "audio/4.wav").write_text("text")
-    (audio / "audio/5.wav").unlink()
     soundfile.write(audio / "audio/6.wav", np.zeros(RATE), RATE)
 
     returncode, _, err = run(audio, tmp_path / "out", *OPTIONS)
@@ -122,12 +121,16 @@ def test_bad_clips_are_listed_and_publish_nothing_until_they_are_mended_or_left_
     assert err.splitlines() == [
         "audio/3.wav: empty: 0 bytes",
         "audio/4.wav: unreadable: Format not recognised",
-        "audio/5.wav: missing: no such file",
         "audio/6.wav: silent",
-        "error: 4 of 12 clips cannot be used (1 empty, 1 missing, 1 silent, 1 unreadable): fix or remove them, "
+        "error: 3 of 12 clips cannot be used (1 empty, 1 silent, 1 unreadable): fix or remove them, "
         "or leave them out with --skip-bad; the others are kept.",
     ]
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".features.partial"]
+
+    (audio / "audio/5.wav").unlink()
+    returncode, _, err = run(audio, tmp_path / "out", *OPTIONS)
+    assert (returncode, err.count("\n")) == (1, 1)
+    assert "error: 1 of 12 listed files are missing (5.wav): name the folder that holds them" in err
 
     returncode, _, err = run(audio, tmp_path / "out", *OPTIONS, "--skip-bad")
     assert (returncode, err.splitlines()[-1].endswith(": left out")) == (0, True)
