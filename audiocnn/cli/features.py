@@ -13,6 +13,7 @@ from audiocnn.processes import usable_cores
 
 if TYPE_CHECKING:
     from audiocnn.sound.layouts import Choices, Listing
+    from audiocnn.sound.leaks import Leak
     from audiocnn.sound.lengths import Lengths
     from audiocnn.sound.recipe import Recipe
     from audiocnn.sound.recordings import AudioFolder, Clip
@@ -67,10 +68,11 @@ def run(options: argparse.Namespace) -> None:
     if options.dry_run:
         return
     jobs = usable_cores() if options.jobs is None else options.jobs
-    clips = make_features(options.audio_dir, dataset, recipe, options.out_dir, jobs, options.skip_bad)
+    clips, leaks = make_features(options.audio_dir, dataset, recipe, options.out_dir, jobs, options.skip_bad)
     if repository is not None:
-        push_dataset(options.out_dir, FILES, dataset_card(repository, clips, dataset, recipe), repository)
+        push_dataset(options.out_dir, FILES, dataset_card(repository, clips, dataset, recipe, leaks), repository)
     remove_partial(options.out_dir)  # kept until here, so that after a push that fails the next run only pushes
+    _say_what_leaks(clips, leaks, dataset, options.out_dir)
     _say_what_was_made(clips, dataset, recipe, options.push or options.out_dir)
 
 
@@ -180,6 +182,15 @@ def _recipe(options: argparse.Namespace, seconds: float) -> "Recipe":
     given: dict[str, Any] = {option: getattr(options, option) for option in _RECIPE_OPTIONS}
     given = {option: value for option, value in given.items() if value is not None}
     return validate(Recipe, {"seconds": seconds, "libraries": library_versions(), **given}, "the recipe's options")
+
+
+def _say_what_leaks(clips: "Sequence[Clip]", leaks: "Sequence[Leak]", dataset: "AudioFolder", out: Path) -> None:
+    from audiocnn.sound.leaks import count_leaks, leak_table
+    from audiocnn.sound.make_dataset import LEAK_PAIRS
+
+    print(f"leaks {count_leaks(leaks, clips).sentence}")
+    if leaks:
+        print(f"{leak_table(leaks, dataset.fold_names)}\nall of them are in {out / LEAK_PAIRS}")
 
 
 def _say_what_was_made(clips: "Sequence[Clip]", dataset: "AudioFolder", recipe: "Recipe", where: str | Path) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from audiocnn.sound.folds import held_out
+from audiocnn.sound.leaks import Leak, count_leaks
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.recordings import AudioFolder, Clip
 from audiocnn.text import literal, markdown
@@ -11,7 +12,9 @@ from audiocnn.text import literal, markdown
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))  # the Hub's names
 
 
-def dataset_card(repository: str, clips: Sequence[Clip], dataset: AudioFolder, recipe: Recipe) -> str:
+def dataset_card(
+    repository: str, clips: Sequence[Clip], dataset: AudioFolder, recipe: Recipe, leaks: Sequence[Leak]
+) -> str:
     """The text of README.md. repository: OWNER/NAME. clips: those of the dataset that could be used."""
     name = repository.partition("/")[2]
     folds = sorted({clip.fold for clip in clips})
@@ -22,7 +25,7 @@ def dataset_card(repository: str, clips: Sequence[Clip], dataset: AudioFolder, r
         "The clips keep the licence of the recordings that they were made from.",
         _file_table(len(clips), recipe),
         f"Clips by class and fold:\n\n{_clip_table(clips, dataset, folds)}",
-        _folds(dataset),
+        f"{_folds(dataset)} Leaks {count_leaks(leaks, clips).sentence}.",
         _recipe(recipe),
         f"To train AudioCNN on it, in params.yaml:\n\n{_params(repository, held_out(dataset, clips))}",
     ]
@@ -49,7 +52,8 @@ def _file_table(clips: int, recipe: Recipe) -> str:
         ("labels.pkl, folds.pkl", f"int64 ({clips},)"),
         ("class_mapping.pkl", "{label: class name}"),
         ("recipe.json", "how sound became spectrogram"),
-        ("clips.csv", "the sound file of each row"),
+        ("clips.csv", "the sound file of each row, its fold and group"),
+        ("leaks.json, leaks.csv", "what stands in two folds: numbers, and the pairs"),
     ]
     return markdown(rows, left=2)
 

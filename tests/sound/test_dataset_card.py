@@ -16,7 +16,7 @@ CLIPS = [Clip(f"{number}.wav", label=number % 2, fold=3 + number % 3) for number
 
 def card(clips: list[Clip] = CLIPS, **changed: Any) -> str:
     dataset = AudioFolder(clips, CLASSES, [0, 1], **changed)
-    return dataset_card("owner/chirps", clips, dataset, Recipe(libraries={"numpy": "2.3.0"}))
+    return dataset_card("owner/chirps", clips, dataset, Recipe(libraries={"numpy": "2.3.0"}), [])
 
 
 @pytest.mark.parametrize(("times", "size"), [(1, "n<1K"), (100, "1K<n<10K"), (1000, "10K<n<100K")])
