@@ -10,7 +10,9 @@ from audiocnn.config.settings import Settings
 PICKLES = ("features.pkl", "labels.pkl", "folds.pkl", "class_mapping.pkl")
 RECIPE = "recipe.json"
 LEAKS = "leaks.json"
-DATASET_FILES = (*PICKLES, RECIPE, LEAKS)
+ARRAYS = ("features.npy", "labels.npy", "folds.npy")
+"""What may stand in the place of the pickles of the same name."""
+DATASET_FILES = (*PICKLES, *ARRAYS, RECIPE, LEAKS)
 
 SourceKind = Literal["demo", "hub", "folder"]
 

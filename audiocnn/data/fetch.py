@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from audiocnn.config.data_params import DATASET_FILES, PICKLES, DataParams, SourceKind, source_kind
+from audiocnn.config.data_params import ARRAYS, DATASET_FILES, DataParams, SourceKind, source_kind
 from audiocnn.config.hub_names import DATASETS, HubName, dataset_name
 from audiocnn.config.outs import RAW
 from audiocnn.config.settings import Settings
@@ -25,7 +25,7 @@ from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write
 _STAGING = Path("data/staging")
 OLD = "old"  # what stood in data/raw, while the new folder takes its place
 _RECORD = "source.json"
-_REQUIRED = tuple(name for name in PICKLES if name != "class_mapping.pkl")
+_REQUIRED = tuple(name.replace(".npy", ".pkl") for name in ARRAYS)
 
 
 class FileRecord(Settings):
@@ -135,11 +135,14 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _check_present(names: Collection[str], where: str) -> None:
-    missing = [name for name in _REQUIRED if name not in names]
+    twice = [name for name in ARRAYS if name in names and name.replace(".npy", ".pkl") in names]
+    if twice:
+        raise UserError(f"{where} has {twice[0]} and {twice[0].replace('.npy', '.pkl')}: keep the one that is right.")
+    missing = [name for name in _REQUIRED if name not in names and name.replace(".pkl", ".npy") not in names]
     if missing:
         raise UserError(
-            f"{where} has no {' and no '.join(missing)}: expected {', '.join(_REQUIRED)} and, where the classes have "
-            "names, class_mapping.pkl."
+            f"{where} has no {' and no '.join(missing)}: expected {', '.join(_REQUIRED)} (or .npy files) and, where "
+            "the classes have names, class_mapping.pkl."
         )
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from audiocnn.config.data_params import LEAKS
 from audiocnn.data.prepared import ARRAYS, META, Meta
-from audiocnn.data.raw import Clips, Targets, read_raw_dataset, refuse
+from audiocnn.data.raw import Clips, Targets, array_path, read_raw_dataset, refuse
 from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write_json
 from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import aligned
@@ -29,7 +29,7 @@ def prepare(raw: Path, prepared: Path, folds: Sequence[int]) -> Meta:
     """
     clips, targets, source, recipe = read_raw_dataset(raw, folds)
     with _whole_folder(prepared) as folder:
-        _write_features(folder / "features.npy", clips, raw / "features.pkl")
+        _write_features(folder / "features.npy", clips, array_path(raw, "features"))
         _write_array(folder / "labels.npy", "<i8", targets.labels.shape, [targets.labels])
         _write_array(folder / "folds.npy", "<i8", targets.folds.shape, [targets.folds])
         meta = Meta(

@@ -215,7 +215,12 @@ BAD_TARGETS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a huge fold": ({"folds": changed_at(NUMBERS * 1.0, [3], 1e300)}, "folds.pkl holds 1 value other than whole"),
     "a huge whole fold": ({"folds": [2**100, *NUMBERS.tolist()[1:]]}, "row 0"),
-    "text labels": ({"labels": np.array(["bell"] * CLIPS)}, "<U4"),
+    "text labels of one": ({"labels": np.array(["bell"] * CLIPS), "class_mapping": None}, "one class only"),
+    "an unnamed text": (
+        {"labels": ["bell", "drill"] * 12},
+        "12 labels that class_mapping.pkl does not name, the first",
+    ),
+    "an escape as label": ({"labels": ["a", "\x1b["] * 12, "class_mapping": None}, "unprintable), the first is row 1"),
     "text in a list": ({"labels": [*LABELS.tolist()[:-1], "bell"]}, "1 item other than numbers, the first is row 23"),
     "true and false": ({"labels": LABELS.astype(bool)}, "bool"),
     "one-hot": ({"labels": np.eye(2)[LABELS]}, "shape (24, 2)"),
