@@ -1,0 +1,55 @@
+"""From a folder of somebody's own recordings to an answer on a voice that was not among them, as README tells it."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("soxr")
+
+from tests.support.clones import make_clone
+from tests.support.recordings import rows_of, write_sounds
+from tests.support.voices import ESPEAK, speak
+
+WORDS = ["forward", "left", "right", "seven", "stop"]
+
+
+def next_line(printed: str) -> str:
+    """The line that trains, which stands alone below the one that announces it."""
+    lines = printed.splitlines()
+    return lines[lines.index("to train on them:") + 1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ESPEAK is None, reason="espeak-ng is not here: on Debian, apt-get install espeak-ng")
+def test_three_voices_become_a_model_that_knows_words_of_a_fourth(tmp_path: Path) -> None:
+    project = make_clone(tmp_path / "clone")
+    project.set_params(train={"batch_size": 8, "lr": 0.003}, model={"encoder_channels": [8, 16, 16]})
+    speak(project.path / "words", WORDS, ["f2", "m1", "m3"])
+    options = ["--seconds", "auto", "--rate", "16000", "--n-mels", "64"]
+    printed = project.run(
+        "audiocnn", "features", "words", "data/words", "--folds", "3", "--group-by", r"^(\w\d)_", *options
+    )
+    rows = rows_of(printed)
+    assert rows["classes"] == "5: forward 12, left 12, right 12, seven 12, stop 12"
+    assert rows["folds"].endswith("clips in 1: 20, 2: 20, 3: 20")
+    assert "leaks looked for: 0 groups stand in two folds" in printed
+    command = next_line(printed)
+    assert command == "dvc exp run -S data.source=data/words -S 'folds=[0,1,2]'"
+
+    results = project.run("bash", "-c", f"{command} -S train.epochs=40")
+    assert "AudioCNN, 3 folds, dataset: folder" in results
+
+    speak(project.path / "unseen", WORDS, ["f4"])
+    answers = project.run("audiocnn", "predict", "unseen", "--csv").splitlines()
+    assert len([line for line in answers if line.startswith("unseen/")]) == 20
+    right = sum(f",{word}," in line and f"/{word}/" in line for line in answers for word in WORDS)
+    assert right >= 10, "\n".join(answers)  # of 20, where chance is 4
+
+
+def test_the_printed_line_works_for_a_folder_with_any_name(tmp_path: Path) -> None:
+    project = make_clone(tmp_path / "clone")
+    write_sounds(project.path / "mine", [f"{word}/{take}.wav" for word in ("ja", "nein") for take in range(4)])
+    name = "data/Anna's words, 2 (new)=x"
+    printed = project.run("audiocnn", "features", "mine", name, "--folds", "2", "--seconds", "auto", "--rate", "8000")
+    results = project.run("bash", "-c", f"{next_line(printed)} -S train.epochs=1")
+    assert "AudioCNN, 2 folds, dataset: folder" in results
