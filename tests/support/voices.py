@@ -2,21 +2,24 @@
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ESPEAK = shutil.which("espeak-ng")
+VOICES = {"anna": "en-us+f2", "ben": "en-gb-scotland+m3", "carl": "en-gb-x-rp+croak"}
+"""Three that differ: of en-us+m1 and +m3, say, the same word is nearly the same sound."""
+WORDS = ("forward", "left", "right", "seven", "stop")
 _TAKES = ((130, 40), (150, 50), (170, 60), (190, 45))  # words a minute, pitch (0 to 99)
 
 
-def speak(folder: Path, words: Sequence[str], voices: Sequence[str]) -> Path:
-    """A folder a word, in it each voice's takes at several speeds and pitches: WORD/VOICE_TAKE.wav."""
+def speak(folder: Path, words: Sequence[str], voices: Mapping[str, str]) -> Path:
+    """Takes at several speeds and pitches, as WORD/SPEAKER_TAKE.wav. voices: espeak-ng's, by speaker."""
     assert ESPEAK is not None
     for word in words:
         (folder / word).mkdir(parents=True, exist_ok=True)
-        for voice in voices:
+        for speaker, voice in voices.items():
             for take, (speed, pitch) in enumerate(_TAKES):
-                path = folder / word / f"{voice}_{take}.wav"
-                options = ["-v", f"en-us+{voice}", "-s", str(speed), "-p", str(pitch), "-w", str(path)]
+                path = folder / word / f"{speaker}_{take}.wav"
+                options = ["-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path)]
                 subprocess.run([ESPEAK, *options, word], check=True)
     return folder
