@@ -57,7 +57,7 @@ def model_card(
         f"# {repository.partition('/')[2]}",
         f"AudioCNN, a small convolutional network, trained to tell {len(header.classes)} classes of sound apart; "
         f"one file of weights for each of {len(results)} folds of a cross-validation.",
-        f"## Data\n\n{_data(params, results, header)}\n\nLeaks: {leaks.sentence if leaks else 'not looked for'}.",
+        f"## Data\n\n{_data(params, results, header)}\n\nLeaks {leaks.sentence if leaks else 'were not looked for'}.",
         f"## Results\n\n{_PROTOCOLS[results[0].validation]}",
         _headline(results),
         _fold_table(results),

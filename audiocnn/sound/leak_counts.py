@@ -24,9 +24,9 @@ class LeakCounts(Settings):
     @property
     def sentence(self) -> str:
         """One line for a terminal, a report or a card."""
-        known = "no groups are known" if self.groups is None else f"{self.groups} groups stand in two folds"
-        pairs = f"{self.same} pairs of the same and {self.similar} of nearly the same sound are in two folds"
-        return f"looked for: {known}; {pairs}"
+        known = "no groups are known" if self.groups is None else f"groups in two folds: {self.groups}"
+        pairs = f"{self.same} of the same sound, {self.similar} of nearly the same"
+        return f"looked for: {known}; pairs of clips in two folds: {pairs}"
 
 
 def read_leaks(folder: Path) -> LeakCounts | None:

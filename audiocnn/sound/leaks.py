@@ -81,11 +81,12 @@ def _candidates(folds: NDArray[np.int64], spectrograms: _Spectrograms) -> list[t
     prints = np.stack([fingerprint(spectrogram) for spectrogram in bar])
     prints -= prints.mean(axis=0)  # what all clips have in common tells none apart
     prints /= np.maximum(np.linalg.norm(prints, axis=1, keepdims=True), 1e-9)
+    nearest = min(_CANDIDATES, len(prints))
     pairs: set[tuple[int, int]] = set()
     for start in tqdm(range(0, len(prints), _BLOCK), desc="candidates", disable=None, leave=False, delay=2):
         near = prints[start : start + _BLOCK] @ prints.T  # (block, clips)
         near[folds[start : start + _BLOCK, np.newaxis] == folds] = -np.inf
-        rows, others = np.nonzero(near >= np.sort(near, axis=1)[:, -_CANDIDATES:][:, :1])
+        rows, others = np.nonzero(near >= np.partition(near, -nearest, axis=1)[:, -nearest, np.newaxis])
         pairs |= {(min(pair), max(pair)) for pair in zip((rows + start).tolist(), others.tolist(), strict=True)}
     return sorted(pair for pair in pairs if folds[pair[0]] != folds[pair[1]])
 

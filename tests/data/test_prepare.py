@@ -320,3 +320,14 @@ def test_real_datasets_are_prepared(tmp_path: Path, name: str, folds: int, shape
     assert meta.folds == list(range(1, folds + 1))
     assert len(meta.classes) == 10
     verify_arrays(tmp_path / "prepared", meta)
+
+
+def test_what_leaks_is_handed_on_where_it_was_looked_for(tmp_path: Path) -> None:
+    run(tmp_path)
+    assert not (tmp_path / "prepared/leaks.json").exists()
+    (tmp_path / "raw/leaks.json").write_text('{"groups": null, "same": 0, "similar": 1}')
+    run(tmp_path)
+    assert json.loads((tmp_path / "prepared/leaks.json").read_text()) == {"groups": None, "same": 0, "similar": 1}
+    (tmp_path / "raw/leaks.json").write_text('{"groups": -1}')
+    with pytest.raises(UserError, match=r"leaks\.json is not what 'audiocnn features' writes"):
+        run(tmp_path)

@@ -30,7 +30,7 @@ def test_three_voices_become_a_model_that_knows_words_of_a_fourth(tmp_path: Path
     rows = rows_of(printed)
     assert rows["classes"] == "5: forward 12, left 12, right 12, seven 12, stop 12"
     assert rows["folds"].endswith("clips in 1: 20, 2: 20, 3: 20")
-    assert "0 groups stand in two folds; 0 pairs of the same and 0 of nearly the same sound" in printed
+    assert "groups in two folds: 0; pairs of clips in two folds: 0 of the same sound, 0 of nearly the same" in printed
     command = next_line(printed)
     assert command == "dvc exp run -S data.source=data/words -S 'folds=[0,1,2]'"
 

@@ -116,7 +116,10 @@ def test_ten_planted_leaks_are_found_and_ten_decoys_are_not(tmp_path: Path, caps
     counts = json.loads((tmp_path / "out/leaks.json").read_text())
     assert counts == {"groups": 2, "same": 2, "similar": 6}
     printed = capsys.readouterr().out
-    assert "leaks looked for: 2 groups stand in two folds; 2 pairs of the same and 6 of nearly the same" in printed
+    assert (
+        "leaks looked for: groups in two folds: 2; pairs of clips in two folds: 2 of the same sound, 6 of nearly"
+        in printed
+    )
     assert "group speaker 0            1     c0.wav  2     d0.wav" in printed
 
 
@@ -128,7 +131,7 @@ def test_folds_made_by_speaker_have_no_leak_of_speakers(tmp_path: Path, capsys: 
     run_features(folder, tmp_path / "out", "--folds", "4", "--group-by", "(s\\d)_", *OPTIONS)
     assert json.loads((tmp_path / "out/leaks.json").read_text()) == {"groups": 0, "same": 0, "similar": 0}
     printed = capsys.readouterr().out
-    assert "0 groups stand in two folds" in printed
+    assert "groups in two folds: 0" in printed
     assert "leaks.csv" not in printed
 
 
