@@ -30,8 +30,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print what is recognised, and stop")
     clips = parser.add_argument_group("the clips, where the table or the folders do not tell")
     clips.add_argument("--metadata", type=Path, metavar="FILE", help="the table that lists the clips")
-    for role in ("file", "fold", "label", "class"):
-        clips.add_argument(f"--{role}-column", metavar="NAME", help="its number where the table has no line of names")
+    clips.add_argument("--file-column", metavar="NAME", help="or its number, where the table has no line of names")
+    clips.add_argument("--fold-column", metavar="NAME", help="numbers, or names of folds or splits")
+    clips.add_argument("--label-column", metavar="NAME", help="whole numbers; text is class names")
+    clips.add_argument("--class-column", metavar="NAME", help="class names")
     clips.add_argument("--class-from", metavar="REGEX", help="the class is this part of a file's name")
     folds = parser.add_argument_group("folds")
     folds.add_argument("--folds", type=int, metavar="K", help="make K folds, balanced by class")

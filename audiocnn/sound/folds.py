@@ -18,7 +18,8 @@ _ADVICE = "have them made with --folds 5, and --group-by where clips share a spe
 def with_folds(dataset: AudioFolder, count: int, seed: int) -> AudioFolder:
     """The same clips in `count` folds, numbered from 1, by scikit-learn's StratifiedGroupKFold.
 
-    A clip without a group is one of its own. The same files give the same folds, in whatever order they are listed.
+    A clip without a group is one of its own; where all are, StratifiedKFold gives as good folds in seconds. The same
+    files give the same folds, in whatever order they are listed.
     Raises UserError where there are fewer groups than folds.
     """
     order = sorted(range(len(dataset.clips)), key=lambda row: dataset.clips[row].file)
@@ -28,17 +29,21 @@ def with_folds(dataset: AudioFolder, count: int, seed: int) -> AudioFolder:
         kept = f" by {displayed(dataset.groups)}" if dataset.groups else ""
         raise UserError(f"--folds is {count}, but there are {len(set(groups))} groups{kept}: make fewer folds.")
     folds = dict(zip(order, _assigned([clip.label for clip in clips], groups, count, seed), strict=True))
-    made = f"made by StratifiedGroupKFold, seed {seed}" + (f", groups by {dataset.groups}" if dataset.groups else "")
+    made = f"made by {_splitter(groups)}, seed {seed}" + (f", groups by {dataset.groups}" if dataset.groups else "")
     placed = [replace(clip, fold=folds[row]) for row, clip in enumerate(dataset.clips)]
     return replace(dataset, clips=placed, fold_names={}, made_folds=made, has_folds=True)
 
 
+def _splitter(groups: Sequence[str]) -> str:
+    """StratifiedGroupKFold looks at each group for itself, which takes minutes for 100,000 clips that are alone."""
+    return "StratifiedGroupKFold" if len(set(groups)) < len(groups) else "StratifiedKFold"
+
+
 def _assigned(labels: Sequence[int], groups: Sequence[str], count: int, seed: int) -> list[int]:
     """A fold from 1 to `count` for each clip."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+    from sklearn import model_selection
 
-    # It looks at each group for itself: minutes for 100,000 clips. Where each is alone, this gives as good folds.
-    splitter = StratifiedGroupKFold if len(set(groups)) < len(groups) else StratifiedKFold
+    splitter = getattr(model_selection, _splitter(groups))
     folds = np.zeros(len(labels), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a class has fewer clips than folds: check_folds says what matters of it

@@ -20,6 +20,7 @@ from audiocnn.text import aligned
 ALIKE = 0.95
 """The likeness from which two clips are nearly the same sound; docs/leaks.md has what it is measured by."""
 _CANDIDATES = 8  # clips of other folds that a clip is compared with: those with the nearest fingerprints
+_NEAR = 0.4  # the least correlation of two fingerprints for that; planted copies have 0.5 and more
 _BLOCK = 256  # clips whose fingerprints are compared with all others' at a time
 _SHOWN = 10  # pairs in the printed table
 
@@ -86,7 +87,8 @@ def _candidates(folds: NDArray[np.int64], spectrograms: _Spectrograms) -> list[t
     for start in tqdm(range(0, len(prints), _BLOCK), desc="candidates", disable=None, leave=False, delay=2):
         near = prints[start : start + _BLOCK] @ prints.T  # (block, clips)
         near[folds[start : start + _BLOCK, np.newaxis] == folds] = -np.inf
-        rows, others = np.nonzero(near >= np.partition(near, -nearest, axis=1)[:, -nearest, np.newaxis])
+        least = np.partition(near, -nearest, axis=1)[:, -nearest, np.newaxis]
+        rows, others = np.nonzero(near >= np.maximum(least, _NEAR))
         pairs |= {(min(pair), max(pair)) for pair in zip((rows + start).tolist(), others.tolist(), strict=True)}
     return sorted(pair for pair in pairs if folds[pair[0]] != folds[pair[1]])
 

@@ -25,7 +25,8 @@ class Lengths:
 
     def padding(self, seconds: float) -> float:
         """The share of the spectrograms, 0 to 1, that is padding if all are of that length."""
-        return 1 - sum(min(length, seconds) for length in self.seconds) / (len(self.seconds) * seconds)
+        padded = sum(max(0.0, seconds - length) for length in self.seconds)
+        return padded / (len(self.seconds) * seconds)
 
     def cut(self, seconds: float) -> tuple[int, float]:
         """How many clips are longer than that, and which share of all sound, 0 to 1, is not used for it."""
