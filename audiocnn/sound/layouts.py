@@ -65,7 +65,7 @@ def list_clips(folder: Path, choices: Choices) -> Listing:
     sounds = SoundFiles(folder)
     if choices.class_from is not None:
         return _from_file_names(sounds, choices)
-    tables = [] if choices.metadata else _tables(folder)
+    tables = [] if choices.metadata else _tables(folder, choices.columns)
     table = _named_table(folder, choices.metadata) if choices.metadata else _the_table(sounds, tables, choices)
     if table is not None:
         return _from_table(sounds, table, choices)
@@ -75,15 +75,20 @@ def list_clips(folder: Path, choices: Choices) -> Listing:
     return _from_known_names(sounds, known, choices) if known else _from_folders(sounds, tables, choices)
 
 
-def _tables(folder: Path) -> list[Table]:
-    """The tables of the uppermost folder that has any. Below the first, folders with sounds have none of interest."""
+def _tables(folder: Path, columns: ColumnNames) -> list[Table]:
+    """The tables from a folder down to where one may list clips: a README.txt with commas is no end of the search.
+
+    Below the first folder, those with sounds have none of interest.
+    """
+    found: list[Table] = []
     level = [folder]
     for _ in range(_DEPTH):
         tables = [table for here in level for table in _tables_in(here)]
-        if tables:
-            return tables
+        found += tables
+        if any(may_list_clips(table, columns) for table in tables):
+            break
         level = [below for here in level for below in sorted(here.iterdir()) if _may_hold_tables(below)]
-    return []
+    return found
 
 
 def _tables_in(folder: Path) -> list[Table]:

@@ -32,6 +32,7 @@ US8K_TABLE = [
         for name in US8K
     ),
 ]
+CREDITS = ["100.wav by somebody, in a park", "200.wav by somebody else; thanks, all"]
 US8K_FOLDERS = [f"fold{1 + int(name[0]) % 2}/{name}" for name in US8K]
 US8K_EXPECTED = {
     "layout": "UrbanSound8K",
@@ -60,12 +61,14 @@ CLIPS = [f"{number}.wav" for number in range(8)]
 
 CASES = {
     "UrbanSound8K": Case(
-        [f"audio/{name}" for name in US8K_FOLDERS], US8K_EXPECTED, {"metadata/UrbanSound8K.csv": US8K_TABLE}
+        [f"audio/{name}" for name in US8K_FOLDERS],
+        US8K_EXPECTED,
+        {"metadata/UrbanSound8K.csv": US8K_TABLE, "README.txt": CREDITS},
     ),
     "UrbanSound8K, one folder up": Case(
         [f"UrbanSound8K/audio/{name}" for name in US8K_FOLDERS],
         US8K_EXPECTED,
-        {"UrbanSound8K/metadata/UrbanSound8K.csv": US8K_TABLE},
+        {"UrbanSound8K/metadata/UrbanSound8K.csv": US8K_TABLE, "UrbanSound8K/CREDITS.txt": CREDITS},
     ),
     "UrbanSound8K of Kaggle": Case(US8K_FOLDERS, US8K_EXPECTED, {"UrbanSound8K.csv": US8K_TABLE}),
     "ESC-50": Case(
