@@ -9,6 +9,10 @@ from audiocnn.config.settings import Settings
 
 PICKLES = ("features.pkl", "labels.pkl", "folds.pkl", "class_mapping.pkl")
 RECIPE = "recipe.json"
+LEAKS = "leaks.json"
+ARRAYS = ("features.npy", "labels.npy", "folds.npy")
+"""What may stand in the place of the pickles of the same name."""
+DATASET_FILES = (*PICKLES, *ARRAYS, RECIPE, LEAKS)
 
 SourceKind = Literal["demo", "hub", "folder"]
 
@@ -41,8 +45,8 @@ class DataParams(Settings):
     @classmethod
     def _names_and_digests(cls, digests: dict[str, str]) -> dict[str, str]:
         for name, digest in digests.items():
-            if name not in (*PICKLES, RECIPE):
-                raise ValueError(f"names among {', '.join((*PICKLES, RECIPE))}, not {name!r}")
+            if name not in DATASET_FILES:
+                raise ValueError(f"names among {', '.join(DATASET_FILES)}, not {name!r}")
             if not re.fullmatch("[0-9a-f]{64}", digest):
                 raise ValueError(f"64 lower-case hex digits for {name}, not {digest!r}")
         return digests

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from audiocnn.config.data_params import PICKLES, RECIPE, DataParams, SourceKind, source_kind
+from audiocnn.config.data_params import ARRAYS, DATASET_FILES, DataParams, SourceKind, source_kind
 from audiocnn.config.hub_names import DATASETS, HubName, dataset_name
 from audiocnn.config.outs import RAW
 from audiocnn.config.settings import Settings
@@ -25,8 +25,7 @@ from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write
 _STAGING = Path("data/staging")
 OLD = "old"  # what stood in data/raw, while the new folder takes its place
 _RECORD = "source.json"
-_WANTED = (*PICKLES, RECIPE)
-_REQUIRED = tuple(name for name in PICKLES if name != "class_mapping.pkl")
+_REQUIRED = tuple(name.replace(".npy", ".pkl") for name in ARRAYS)
 
 
 class FileRecord(Settings):
@@ -74,7 +73,7 @@ def _fetch_from_hub(source: HubName, data: DataParams, raw: Path, staging: Path)
         _check_pins(record.files, data)
         return record
     folder = staging / commit
-    download(source.repository, commit, _WANTED, folder)
+    download(source.repository, commit, DATASET_FILES, folder)
     record = SourceRecord(kind="hub", files=_describe(folder), repository=source.repository, commit=commit)
     _publish(folder, record, data, raw, staging)
     return record
@@ -122,7 +121,7 @@ def _gather(source: Path | Literal["demo"], folder: Path) -> None:
 
 
 def _copy(source: Path, folder: Path) -> None:
-    present = [name for name in _WANTED if os.path.lexists(source / name)]
+    present = [name for name in DATASET_FILES if os.path.lexists(source / name)]
     _check_present(present, str(source))
     for name in tqdm(present, desc="copying", unit="file", disable=None, leave=False):
         if not (source / name).is_file():
@@ -136,11 +135,14 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 def _check_present(names: Collection[str], where: str) -> None:
-    missing = [name for name in _REQUIRED if name not in names]
+    twice = [name for name in ARRAYS if name in names and name.replace(".npy", ".pkl") in names]
+    if twice:
+        raise UserError(f"{where} has {twice[0]} and {twice[0].replace('.npy', '.pkl')}: keep the one that is right.")
+    missing = [name for name in _REQUIRED if name not in names and name.replace(".pkl", ".npy") not in names]
     if missing:
         raise UserError(
-            f"{where} has no {' and no '.join(missing)}: expected {', '.join(_REQUIRED)} and, where the classes have "
-            "names, class_mapping.pkl."
+            f"{where} has no {' and no '.join(missing)}: expected {', '.join(_REQUIRED)} (or .npy files) and, where "
+            "the classes have names, class_mapping.pkl."
         )
 
 
@@ -179,7 +181,7 @@ def _size(size: int) -> str:
 
 
 def _describe(folder: Path) -> dict[str, FileRecord]:
-    paths = [folder / name for name in _WANTED if (folder / name).is_file()]
+    paths = [folder / name for name in DATASET_FILES if (folder / name).is_file()]
     return {path.name: FileRecord(sha256=sha256_of_file(path), size=path.stat().st_size) for path in paths}
 
 

@@ -109,22 +109,39 @@ def _set(items: list[Any]) -> set[Any]:
     return set(map(plain_key, items))
 
 
+def _counter(counts: Any = None) -> dict[Any, Any]:
+    """collections.Counter(dict)."""
+    if counts is not None and type(counts) is not dict:
+        raise RefusedError(DAMAGED)
+    return counts or {}
+
+
+def _default_dict(factory: Any = None) -> dict[Any, Any]:
+    """collections.defaultdict(list), whose items follow. The factory is not used: nothing is missing from it."""
+    if factory is not None and not isinstance(factory, Name):
+        raise RefusedError(DAMAGED)
+    return {}
+
+
 def _not_callable(*_: Any) -> Any:
     raise RefusedError(DAMAGED)
 
 
 _NDARRAY = Name(_not_callable)
+_BUILTINS = ("builtins", "__builtin__")  # protocol 2 writes Python 2's name of the module
 STAND_INS = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): Name(_dtype),
     ("_codecs", "encode"): Name(_encode),
     ("collections", "OrderedDict"): Name(lambda: {}),
+    ("collections", "Counter"): Name(_counter),
+    ("collections", "defaultdict"): Name(_default_dict),
+    **{(module, name): Name(_not_callable) for module in _BUILTINS for name in ("dict", "float", "int", "list", "str")},
     # numpy 1.x, then 2.x
     **{(f"numpy.{core}.multiarray", "_reconstruct"): Name(_reconstruct) for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): Name(_scalar) for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): Name(_array) for core in ("core", "_core")},
-    # protocol 2 writes Python 2's name of the module
-    **{(module, name): Name(_set) for module in ("builtins", "__builtin__") for name in ("set", "frozenset")},
-    **{(module, name): Name(_bytes) for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray")},
+    **{(module, name): Name(_set) for module in _BUILTINS for name in ("set", "frozenset")},
+    **{(module, name): Name(_bytes) for module in _BUILTINS for name in ("bytes", "bytearray")},
 }
 """By module and name; a pickle that names anything else is refused."""

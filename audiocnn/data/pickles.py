@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from audiocnn.data.foreign_files import by_content, by_name, python_2
 from audiocnn.data.pickle_stand_ins import DAMAGED, STAND_INS, Name, RefusedError, Unbuilt, plain_key
 from audiocnn.errors import UserError
 
@@ -37,7 +38,7 @@ def read_pickle(path: Path) -> Any:
     text, numbers, text and plain containers; a name that it should not hold is in the message.
     """
     try:
-        return _Reader(path.read_bytes()).value()
+        return _Reader(path).value()
     except FileNotFoundError:
         raise UserError(f"{path} is not here: run 'dvc repro fetch' first.") from None
     except OSError as error:
@@ -56,8 +57,9 @@ class _Reader:
     reused: bytes and characters that REDUCE has taken from the memo, which bounds the copies that a file can ask for.
     """
 
-    def __init__(self, content: bytes) -> None:
-        self.content = memoryview(content)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content = memoryview(path.read_bytes())
         self.position = 0
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
@@ -69,13 +71,13 @@ class _Reader:
         if not self.content:
             raise RefusedError("is empty (0 bytes): fetch it or save it again")
         if not re.match(rb"\x80[\2-\5]", self.content):
-            raise RefusedError(_NOT_A_PICKLE_WE_KNOW)
+            raise RefusedError(by_content(self.path, self.content) or _NOT_A_PICKLE_WE_KNOW)
         for _ in range(_MAX_INSTRUCTIONS):
             instruction = bytes(self.take(1))
             if instruction == pickle.STOP:
                 return self.end()
             if instruction not in _INSTRUCTIONS:
-                raise RefusedError(_unknown(instruction))
+                raise RefusedError(_unknown(self.path, instruction))
             _INSTRUCTIONS[instruction](self)
         raise RefusedError("holds millions of single Python objects: save a numpy array instead of lists of numbers")
 
@@ -164,6 +166,8 @@ class _Reader:
         if type(module) is not str or type(name) is not str:
             raise RefusedError(DAMAGED)
         if (module, name) not in STAND_INS:
+            if advice := by_name(self.path, module):
+                raise RefusedError(advice)
             shown = ascii(f"{module}.{name}"[:100])[1:-1]
             raise RefusedError(
                 f"names {shown}, which is refused, and nothing of the file was run: expected only numpy arrays, "
@@ -190,7 +194,9 @@ class _Reader:
         unbuilt.built = self.stack[-1] = unbuilt.build(*state)
 
 
-def _unknown(instruction: bytes) -> str:
+def _unknown(path: Path, instruction: bytes) -> str:
+    if instruction in (pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING):
+        return python_2(path)
     names = {value: name for name, value in vars(pickle).items() if name.isupper() and isinstance(value, bytes)}
     name = names.get(instruction)
     if name is None:

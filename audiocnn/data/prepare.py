@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from audiocnn.config.data_params import LEAKS
 from audiocnn.data.prepared import ARRAYS, META, Meta
-from audiocnn.data.raw import Clips, Targets, read_raw_dataset, refuse
+from audiocnn.data.raw import Clips, Targets, array_path, read_raw_dataset, refuse
 from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write_json
+from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import aligned
 
 _BLOCK_BYTES = 1 << 24  # of float32, checked and written at a time: little beside the features themselves
@@ -21,12 +23,13 @@ _BLOCK_BYTES = 1 << 24  # of float32, checked and written at a time: little besi
 def prepare(raw: Path, prepared: Path, folds: Sequence[int]) -> Meta:
     """Writes features.npy (clips, mels, frames) float32, labels.npy and folds.npy (clips,) int64 and meta.json.
 
-    folds: indices into the dataset's sorted distinct fold numbers. `prepared` is replaced as a whole or not at all.
-    Prints the shapes, classes and folds. Raises UserError where the dataset is not one that can be trained on.
+    And leaks.json, where the source has one. folds: indices into the dataset's sorted distinct fold numbers. `prepared`
+    is replaced as a whole or not at all. Prints the shapes, classes and folds. Raises UserError where the dataset
+    cannot be trained on.
     """
     clips, targets, source, recipe = read_raw_dataset(raw, folds)
     with _whole_folder(prepared) as folder:
-        _write_features(folder / "features.npy", clips, raw / "features.pkl")
+        _write_features(folder / "features.npy", clips, array_path(raw, "features"))
         _write_array(folder / "labels.npy", "<i8", targets.labels.shape, [targets.labels])
         _write_array(folder / "folds.npy", "<i8", targets.folds.shape, [targets.folds])
         meta = Meta(
@@ -40,6 +43,9 @@ def prepare(raw: Path, prepared: Path, folds: Sequence[int]) -> Meta:
             recipe=recipe,
         )
         write_json(folder / META, meta.model_dump())
+        leaks = read_leaks(raw)
+        if leaks is not None:
+            write_json(folder / LEAKS, leaks.model_dump())
     print(_table(meta, targets, folds))
     return meta
 

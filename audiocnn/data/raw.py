@@ -1,6 +1,7 @@
 """Reading a raw dataset: its pickles become features, labels, class names and folds that can be trained on."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -53,32 +54,82 @@ def read_raw_dataset(raw: Path, folds: Sequence[int]) -> RawDataset:
     """
     targets = _read_targets(raw)
     source, recipe = _read_source(raw), _read_recipe(raw)
-    clips = _read_clips(raw / "features.pkl")
+    clips = _read_clips(array_path(raw, "features"))
     _check_lengths(raw, len(clips.arrays), len(targets.labels), len(targets.folds))
     _check_folds(raw, targets, folds)
     return RawDataset(clips, targets, source, recipe)
 
 
+def array_path(raw: Path, name: str) -> Path:
+    """The file that holds features, labels or folds: NAME.npy where there is one, else NAME.pkl."""
+    array = raw / f"{name}.npy"
+    return array if array.exists() else raw / f"{name}.pkl"
+
+
 def _read_targets(raw: Path) -> Targets:
     """Labels, class names and folds; the labels checked against the names. Raises UserError."""
-    labels, folds = _whole_numbers(raw / "labels.pkl"), _whole_numbers(raw / "folds.pkl")
-    mapping = raw / "class_mapping.pkl"
-    if mapping.exists():
-        classes = _class_names(mapping)
-        advice = f"{mapping.name} does not name it, so name every label there, or fix the labels"
-    else:
-        classes = [str(label) for label in range(len(np.unique(labels)))]
-        advice = f"there is no {mapping.name}, so number the {len(classes)} classes from 0 without a gap"
-    outside = (labels < 0) | (labels >= len(classes))
-    refuse(raw / "labels.pkl", outside, "label", f"outside 0 to {len(classes) - 1}", advice, labels.item)
+    path, mapping = array_path(raw, "labels"), raw / "class_mapping.pkl"
+    value = _read_value(path)
+    names = _class_names(mapping) if mapping.exists() else None
+    labels, classes = _text_labels(path, value, names) if _is_text(value) else _numbered(path, value, names)
     if len(classes) < 2:
-        raise UserError(f"{raw / 'labels.pkl'} holds one class only: expected at least two to tell apart.")
-    return Targets(labels, classes, folds)
+        raise UserError(f"{path} holds one class only: expected at least two to tell apart.")
+    folds = array_path(raw, "folds")
+    return Targets(labels, classes, _whole_numbers(folds, _read_value(folds)))
+
+
+def _numbered(path: Path, value: Any, names: list[str] | None) -> tuple[Numbers, list[str]]:
+    labels = _whole_numbers(path, value)
+    classes = [str(label) for label in range(len(np.unique(labels)))] if names is None else names
+    if names is None:
+        advice = f"there is no class_mapping.pkl, so number the {len(classes)} classes from 0 without a gap"
+    else:
+        advice = "class_mapping.pkl does not name it, so name every label there, or fix the labels"
+    outside = (labels < 0) | (labels >= len(classes))
+    refuse(path, outside, "label", f"outside 0 to {len(classes) - 1}", advice, labels.item)
+    return labels, classes
+
+
+def _is_text(value: Any) -> bool:
+    """Whether labels are names of classes: an array of text or a list of nothing else."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "U" and value.ndim == 1 and value.size > 0
+    return isinstance(value, list | tuple) and len(value) > 0 and all(type(item) is str for item in value)
+
+
+def _text_labels(path: Path, value: Any, names: list[str] | None) -> tuple[Numbers, list[str]]:
+    """Labels by the names of class_mapping.pkl, or where there is none, by the alphabet."""
+    texts = [str(text) for text in value]
+    bad = np.array([not _is_usable(text) for text in texts])
+    refuse(path, bad, "label", "of no use (blank or unprintable)", "give each class a name", texts.__getitem__)
+    classes = sorted(set(texts)) if names is None else names
+    numbers = {name: number for number, name in enumerate(classes)}
+    unknown = np.array([text not in numbers for text in texts])
+    refuse(path, unknown, "label", "that class_mapping.pkl does not name", "name it there", texts.__getitem__)
+    return np.array([numbers[text] for text in texts], np.int64), classes
+
+
+def _read_value(path: Path) -> Any:
+    """What a pickle holds, or an array of a .npy file, which is read where it is used. Raises UserError."""
+    if path.suffix != ".npy":
+        return read_pickle(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError, SyntaxError, TypeError, OverflowError):
+        raise UserError(f"{path} is not a .npy file of plain numbers or text: save it with numpy.save.") from None
+    if not isinstance(array, np.ndarray):  # numpy.load opens a .npz under any name
+        raise UserError(f"{path} is a .npz archive: save each of its arrays with numpy.save.")
+    if (
+        array.dtype.kind == "U"
+        and (np.frombuffer(array.tobytes(), f"{array.dtype.byteorder}u4") > sys.maxunicode).any()
+    ):
+        raise UserError(f"{path} is damaged, it holds text that is none: save it again with numpy.save.")
+    return array
 
 
 def _read_clips(path: Path) -> Clips:
     """features.pkl, its shape and type checked, its values not yet. Raises UserError."""
-    value = read_pickle(path)
+    value = _read_value(path)
     if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and not value.ndim):
         raise UserError(f"{path} holds a single {type(value).__name__}: expected a numpy array of spectrograms.")
     if not len(value):
@@ -119,9 +170,8 @@ def _check_list(path: Path, arrays: Sequence[Any]) -> None:
         raise UserError(f"{path} lists the same array more than once: save each clip's own array.")
 
 
-def _whole_numbers(path: Path) -> Numbers:
+def _whole_numbers(path: Path, value: Any) -> Numbers:
     """Labels or folds: an array (clips,) or a list of whole numbers, as int64. Raises UserError."""
-    value = read_pickle(path)
     if isinstance(value, list | tuple):
         other = np.array([type(number) not in (int, float) for number in value], dtype=bool)
         refuse(path, other, "item", "other than numbers", "save one whole number a clip")
@@ -169,14 +219,15 @@ def _is_usable(name: str) -> bool:
 def _check_lengths(raw: Path, clips: int, labels: int, folds: int) -> None:
     if not clips == labels == folds:
         raise UserError(
-            f"{raw} holds {clips} clips in features.pkl, {labels} labels in labels.pkl and {folds} in folds.pkl: row "
+            f"{raw} holds {clips} clips in {array_path(raw, 'features').name}, {labels} labels in "
+            f"{array_path(raw, 'labels').name} and {folds} in {array_path(raw, 'folds').name}: row "
             f"{min(clips, labels, folds)} is the first that is not in all, so save one of each a clip, in one order."
         )
 
 
 def _check_folds(raw: Path, targets: Targets, listed: Sequence[int]) -> None:
     """Whether each fold can be held out, and the listed ones exist. Raises UserError."""
-    path = raw / "folds.pkl"
+    path = array_path(raw, "folds")
     numbers, fold = np.unique(targets.folds, return_inverse=True)
     count = len(numbers)
     if count < 2:

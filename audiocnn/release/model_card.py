@@ -12,6 +12,7 @@ from audiocnn.evaluation.read import headline_metrics
 from audiocnn.evaluation.rows import class_rows, fold_row
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.front_matter import front_matter
+from audiocnn.sound.leak_counts import LeakCounts
 from audiocnn.text import markdown
 
 _PROTOCOLS = {
@@ -43,17 +44,20 @@ _FILES = (
 )
 
 
-def model_card(params: Params, results: Sequence[FoldResult], header: WeightsHeader, repository: str) -> str:
+def model_card(
+    params: Params, results: Sequence[FoldResult], header: WeightsHeader, repository: str, leaks: LeakCounts | None
+) -> str:
     """The text of README.md, without a date: the same run gives the same bytes.
 
-    results: of all folds, in order. header: that of any fold's weights. repository: OWNER/NAME.
+    results: of all folds, in order. header: that of any fold's weights. repository: OWNER/NAME. leaks: None where
+    they were not looked for.
     """
     sections = [
         f"---\n{front_matter(params, results, repository)}\n---",
         f"# {repository.partition('/')[2]}",
         f"AudioCNN, a small convolutional network, trained to tell {len(header.classes)} classes of sound apart; "
         f"one file of weights for each of {len(results)} folds of a cross-validation.",
-        f"## Data\n\n{_data(params, results, header)}",
+        f"## Data\n\n{_data(params, results, header)}\n\nLeaks {leaks.sentence if leaks else 'were not looked for'}.",
         f"## Results\n\n{_PROTOCOLS[results[0].validation]}",
         _headline(results),
         _fold_table(results),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from audiocnn.config.data_params import PICKLES, RECIPE
+from audiocnn.config.data_params import DATASET_FILES
 from audiocnn.config.hub_names import is_commit, is_repository, model_name
 from audiocnn.config.settings import flat
 from audiocnn.errors import UserError
@@ -104,7 +104,7 @@ def _check(origin: Origin, place: str) -> None:
             f"{place} does not pin its data, so nobody can tell whether other data are the same: ask its author to "
             "publish it again where data/raw and data/prepared are."
         )
-    if foreign := sorted(data.files.keys() - {*PICKLES, RECIPE}):
+    if foreign := sorted(data.files.keys() - set(DATASET_FILES)):
         raise UserError(f"{place} pins {displayed(foreign[0][:80])}, which is not a file of a dataset: get it again.")
     if data.kind == "hub" and not (is_repository(data.repository or "") and is_commit(data.commit or "")):
         raise UserError(f"{place} names no repository and commit of its data: ask its author to publish it again.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audiocnn.config.data_params import source_kind
 from audiocnn.config.hub_names import is_repository
-from audiocnn.config.outs import FOLD_RESULTS, HISTORIES, METRICS, MODELS, weights_name, weights_number
+from audiocnn.config.outs import FOLD_RESULTS, HISTORIES, METRICS, MODELS, PREPARED, weights_name, weights_number
 from audiocnn.config.params import PARAMS_FILE, Params, read_params
 from audiocnn.config.train_params import params_digest
 from audiocnn.errors import UserError
@@ -16,6 +16,7 @@ from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_
 from audiocnn.files import json_text, write_atomically
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.origin import ORIGIN, Origin, params_yaml, read_origin, why_not_verifiable
+from audiocnn.sound.leak_counts import read_leaks
 
 _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
 
@@ -83,11 +84,11 @@ def _release_files(release: _Release, origin: Origin, repository: str) -> dict[s
     from audiocnn.release.confusion_picture import confusion_png
     from audiocnn.release.model_card import model_card
 
-    results = release.results
+    results, leaks = release.results, read_leaks(PREPARED)
     names = [weights_name(result.fold) for result in results]
     histories = [{"fold": result.fold, **result.history.model_dump(mode="json")} for result in results]
     return {
-        "README.md": model_card(release.params, results, release.headers[0], repository).encode(),
+        "README.md": model_card(release.params, results, release.headers[0], repository, leaks).encode(),
         **{name: (MODELS / name).read_bytes() for name in names},
         PARAMS_FILE.name: params_yaml(release.params),
         ORIGIN: json_text(origin.model_dump(mode="json")).encode(),

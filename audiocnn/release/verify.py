@@ -9,7 +9,7 @@ from typing import NamedTuple
 from audiocnn.checkpoints.key import code_digests, torch_version
 from audiocnn.comparison.differing import differing
 from audiocnn.config.arithmetic import is_x86_64
-from audiocnn.config.data_params import PICKLES, RECIPE, DataParams
+from audiocnn.config.data_params import DATASET_FILES, DataParams
 from audiocnn.config.hub_names import DATASETS
 from audiocnn.config.runtime import HubSettings, Runtime, device_type
 from audiocnn.data.fetch import fetch
@@ -183,7 +183,7 @@ def _check_sizes(release: Release, repository: str, commit: str) -> None:
     """Raises UserError where the Hub lists other sizes than the release pins: a stranger chose what is downloaded."""
     from audiocnn.hub.datasets import sizes
 
-    listed = {name: size for name, size in sizes(repository, commit).items() if name in (*PICKLES, RECIPE)}
+    listed = {name: size for name, size in sizes(repository, commit).items() if name in DATASET_FILES}
     pinned = {name: file.size for name, file in release.origin.data.files.items()}
     for name in differing(pinned, listed):
         raise UserError(

@@ -20,6 +20,7 @@ from audiocnn.errors import UserError
 from audiocnn.evaluation.fold_results import FoldResult, mixture, read_fold_result
 from audiocnn.files import md5
 from audiocnn.report.numbers import CrossValidation, Fold
+from audiocnn.sound.leak_counts import LeakCounts
 
 _Rows = list[tuple[str, str]]
 
@@ -75,8 +76,8 @@ def dataset_name(crossval: CrossValidation, params: Params) -> str:
     return f"the {kind}" if kind.startswith("demo") else f"a {kind} dataset"
 
 
-def dataset_rows(crossval: CrossValidation, params: Params, meta: Meta | None) -> _Rows:
-    """Name and value of the dataset's source, sizes and digest. meta: None where data/prepared does not have it."""
+def dataset_rows(crossval: CrossValidation, params: Params, meta: Meta | None, leaks: LeakCounts | None) -> _Rows:
+    """Name and value of the dataset's source, sizes, leaks and digest. meta: None where data/prepared has another."""
     rows: _Rows = [("kind", crossval.summary["dataset"]), ("source", _public(params.data.source))]
     if meta is None:
         return [*rows, ("clips held out", f"{crossval.clips}"), ("classes", f"{len(crossval.class_names)}")]
@@ -86,6 +87,7 @@ def dataset_rows(crossval: CrossValidation, params: Params, meta: Meta | None) -
         ("classes", f"{len(meta.classes)}"),
         ("folds", f"{len(meta.folds)}, of which {len(crossval.folds)} were held out"),
         ("spectrogram", f"{meta.mels} mel bands by {meta.frames} frames"),
+        ("leaks", "not looked for" if leaks is None else leaks.sentence),
         ("sha256 of features.npy", meta.digests["features"]),
     ]
 

@@ -21,6 +21,7 @@ from audiocnn.evaluation.read import headline_metrics
 from audiocnn.files import write_atomically
 from audiocnn.report.numbers import CrossValidation, Mistake, most_confident_mistakes, most_frequent_confusions
 from audiocnn.report.read import read_cross_validation
+from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import displayed
 
 REPORT = Path("report/index.html")
@@ -61,7 +62,7 @@ def _page(crossval: CrossValidation, root: Path) -> str:
             "headline": _headline(crossval),
             "doubts": origin.doubts(root, lock, crossval),
             "params": origin.param_rows(params),
-            "dataset": origin.dataset_rows(crossval, params, meta),
+            "dataset": origin.dataset_rows(crossval, params, meta, read_leaks(root / PREPARED)),
             "dataset_name": origin.dataset_name(crossval, params),
             "dataset_folds": len(meta.folds) if meta else len(crossval.folds),
             "versions": origin.version_rows(root, crossval),

@@ -135,6 +135,15 @@ def open_recording(path: Path) -> Iterator[Recording]:
         yield Recording(file, container)
 
 
+def claimed_seconds(path: Path) -> float | None:
+    """How long a file says that it is, or FFmpeg guesses: to be shown, never to be relied on. Raises BadSoundError."""
+    with _open(path) as file, _container(file) as container:
+        streams = container.streams.audio
+        if streams and streams[0].duration is not None and streams[0].time_base is not None:
+            return float(streams[0].duration * streams[0].time_base)
+        return None if container.duration is None else container.duration / 1e6  # it counts microseconds
+
+
 def _container(file: FileIO) -> "InputContainer":
     import av
 

@@ -10,34 +10,40 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
-from audiocnn.config.data_params import PICKLES, RECIPE
+from audiocnn.config.data_params import LEAKS, PICKLES, RECIPE
 from audiocnn.errors import UserError
 from audiocnn.files import fsync_folder, write_atomically, write_json
 from audiocnn.sound.extract import FEATURES, ClipRecord, clip_bytes, extract
+from audiocnn.sound.folds import check_folds
+from audiocnn.sound.leaks import Leak, count_leaks, find_leaks, leaks_csv
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.recordings import AudioFolder, Clip
 from audiocnn.text import displayed
 
 _PARTIAL = ".features.partial"
 CLIPS = "clips.csv"
-FILES = (*PICKLES, RECIPE, CLIPS)
+LEAK_PAIRS = "leaks.csv"
+FILES = (*PICKLES, RECIPE, CLIPS, LEAKS, LEAK_PAIRS)
 _PROTOCOL = 4
 
 
 def make_features(
     folder: Path, dataset: AudioFolder, recipe: Recipe, out: Path, jobs: int, skip_bad: bool
-) -> list[Clip]:
-    """Writes features.pkl and its companions into `out`, and returns the clips that are in them, a row each.
+) -> tuple[list[Clip], list[Leak]]:
+    """Writes features.pkl and its companions into `out`, and returns the clips that are in them and their leaks.
 
     features.pkl: float32 (clips, mels, frames, 1), dB. labels.pkl, folds.pkl: int64 (clips,). class_mapping.pkl:
-    {label: name}. recipe.json: the recipe. clips.csv: file, label, class and fold of each row. The same input gives the
-    same bytes whatever `jobs`, the number of processes. No more than a few spectrograms are in memory at a time.
+    {label: name}. recipe.json: the recipe. clips.csv: file, label, class, fold and group of each row. leaks.json and
+    leaks.csv: the leaks, counted and listed. The same input gives the same bytes whatever `jobs`, the number of
+    processes. No more than a few spectrograms are in memory at a time.
     Raises UserError, and publishes nothing, where clips are bad, unless `skip_bad` leaves those out.
     """
     partial = out / _PARTIAL
@@ -48,8 +54,11 @@ def make_features(
         good = [record.row for record in records if record.problem is None]
         clips = [dataset.clips[row] for row in good]
         _check_classes(dataset, clips)
+        check_folds(replace(dataset, clips=clips))
+        leaks = find_leaks(clips, _spectrograms(partial, len(records), good, recipe))
+        _write_leaks(out, clips, leaks)
         _publish(out, partial, dataset.classes, clips, good, recipe)
-    return clips
+    return clips, leaks
 
 
 def remove_partial(out: Path) -> None:
@@ -88,7 +97,9 @@ def _check_classes(dataset: AudioFolder, clips: Sequence[Clip]) -> None:
     left = {clip.label for clip in clips}
     for label, name in enumerate(dataset.classes):
         if label not in left:
-            raise UserError(f"class {name} has no clip that can be used: fix its clips, or take it out of the CSV.")
+            raise UserError(
+                f"class {displayed(name)} has no clip that can be used: fix its clips, or take the class out."
+            )
 
 
 def _publish(
@@ -108,6 +119,17 @@ def _publish(
     write_atomically(out / CLIPS, _clips_csv(classes, clips).encode())
     (partial / "features.pkl").replace(out / "features.pkl")
     fsync_folder(out)
+
+
+def _spectrograms(partial: Path, clips: int, rows: Sequence[int], recipe: Recipe) -> list[NDArray[np.float32]]:
+    """Those rows of features.raw, (mels, frames) each: views of the file, not in memory until they are used."""
+    raw = np.memmap(partial / FEATURES, np.float32, "r", shape=(clips, *recipe.shape))
+    return [raw[row] for row in rows]
+
+
+def _write_leaks(out: Path, clips: Sequence[Clip], leaks: Sequence[Leak]) -> None:
+    write_json(out / LEAKS, count_leaks(leaks, clips).model_dump())
+    write_atomically(out / LEAK_PAIRS, leaks_csv(leaks).encode())
 
 
 def _write_features(partial: Path, rows: Sequence[int], recipe: Recipe) -> None:
@@ -151,6 +173,6 @@ def _opcodes(value: object) -> bytes:
 def _clips_csv(classes: Sequence[str], clips: Sequence[Clip]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "label", "class", "fold"])
-    writer.writerows([clip.file, clip.label, classes[clip.label], clip.fold] for clip in clips)
+    writer.writerow(["file", "label", "class", "fold", "group"])
+    writer.writerows([clip.file, clip.label, classes[clip.label], clip.fold, clip.group] for clip in clips)
     return text.getvalue()

@@ -265,7 +265,7 @@ def test_an_empty_a_truncated_and_a_foreign_file_are_each_a_sentence(tmp_path: P
     content = pickle.dumps(np.arange(500.0), 4)
     for size in (2, 3, 11, 100, len(content) // 2, len(content) - 1):
         assert "truncated" in refused(tmp_path, content[:size])
-    for foreign in (b"<html>Not found</html>", b"PK\3\4", b"\x93NUMPY\1\0", b"\x80", b"\x80\6.", pickle.dumps([1], 0)):
+    for foreign in (b"<html>Not found</html>", b"\x80", b"\x80\6.", pickle.dumps([1], 0)):
         assert "protocol" in refused(tmp_path, foreign)
     assert "holds more after its value" in refused(tmp_path, content + b"more")
     with pytest.raises(UserError, match="is not here"):

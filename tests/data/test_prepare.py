@@ -215,7 +215,12 @@ BAD_TARGETS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a huge fold": ({"folds": changed_at(NUMBERS * 1.0, [3], 1e300)}, "folds.pkl holds 1 value other than whole"),
     "a huge whole fold": ({"folds": [2**100, *NUMBERS.tolist()[1:]]}, "row 0"),
-    "text labels": ({"labels": np.array(["bell"] * CLIPS)}, "<U4"),
+    "text labels of one": ({"labels": np.array(["bell"] * CLIPS), "class_mapping": None}, "one class only"),
+    "an unnamed text": (
+        {"labels": ["bell", "drill"] * 12},
+        "12 labels that class_mapping.pkl does not name, the first",
+    ),
+    "an escape as label": ({"labels": ["a", "\x1b["] * 12, "class_mapping": None}, "unprintable), the first is row 1"),
     "text in a list": ({"labels": [*LABELS.tolist()[:-1], "bell"]}, "1 item other than numbers, the first is row 23"),
     "true and false": ({"labels": LABELS.astype(bool)}, "bool"),
     "one-hot": ({"labels": np.eye(2)[LABELS]}, "shape (24, 2)"),
@@ -315,3 +320,14 @@ def test_real_datasets_are_prepared(tmp_path: Path, name: str, folds: int, shape
     assert meta.folds == list(range(1, folds + 1))
     assert len(meta.classes) == 10
     verify_arrays(tmp_path / "prepared", meta)
+
+
+def test_what_leaks_is_handed_on_where_it_was_looked_for(tmp_path: Path) -> None:
+    run(tmp_path)
+    assert not (tmp_path / "prepared/leaks.json").exists()
+    (tmp_path / "raw/leaks.json").write_text('{"groups": null, "same": 0, "similar": 1}')
+    run(tmp_path)
+    assert json.loads((tmp_path / "prepared/leaks.json").read_text()) == {"groups": None, "same": 0, "similar": 1}
+    (tmp_path / "raw/leaks.json").write_text('{"groups": -1}')
+    with pytest.raises(UserError, match=r"leaks\.json is not what 'audiocnn features' writes"):
+        run(tmp_path)

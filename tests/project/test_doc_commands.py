@@ -22,6 +22,8 @@ from tests.support.clones import Project, make_clone
 from tests.support.documents import DOCUMENTS, Block, Command, blocks
 from tests.support.hub_server import FakeHub, Repository
 from tests.support.paths import ROOT
+from tests.support.recordings import write_sounds as write_chirps
+from tests.support.voices import VOICES, WORDS
 
 # Documents whose blocks another test runs, all of them.
 RUN_ELSEWHERE = {"many-machines.md": "test_many_machines.py"}
@@ -44,7 +46,7 @@ CLIPS, CLASSES, FOLDS, SECONDS = 20, ["chainsaw", "clock_tick", "dog_bark", "sea
 SMALL = {"encoder_channels": [4, 4, 8], "conv1d_channels": 4, "hidden_units": 8}
 # Documents show output of the committed results, and of ESC-10.
 SHOWN_CLASSES = [row["class"] for row in csv.DictReader((ROOT / "metrics/classes.csv").read_text().splitlines())]
-SHOWN_CLASSES += ["person_sneeze", "fire_crackling", "rooster", "helicopter"]
+SHOWN_CLASSES += ["person_sneeze", "fire_crackling", "rooster", "helicopter", *WORDS]
 ESC10 = ["1-100032-A-0.ogg", "1-116765-A-7.ogg", "1-17150-A-9.ogg"]  # the clips that the README predicts
 
 
@@ -112,12 +114,12 @@ def write_sounds(folder: Path) -> None:
     (folder / "meta").mkdir()
     with (folder / "meta/esc50.csv").open("w") as file:
         table = csv.writer(file)
-        table.writerow(["filename", "fold", "target", "category"])
+        table.writerow(["filename", "fold", "target", "category", "src_file"])
         for clip, name in enumerate(names):
             label = clip % len(CLASSES)
             sound = generator.normal(size=SECONDS * rate) * 0.1 * np.linspace(1, label, SECONDS * rate)
             soundfile.write(folder / "audio" / name, sound, rate)
-            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label]])
+            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label], clip])
 
 
 def write_pickles(folder: Path) -> None:
@@ -142,8 +144,15 @@ def with_committed_results(clone: Project) -> None:
     clone.commit("results")
 
 
+def with_recordings(clone: Project) -> None:
+    """Chirps under the names of the README's words, and those of a voice that it then predicts."""
+    names = [f"words/{word}/{speaker}_{take}.wav" for word in WORDS for speaker in VOICES for take in range(4)]
+    write_chirps(clone.path, [*names, "dora/left.wav", "dora/seven.wav", "dora/stop.wav"])
+
+
 # What a document presumes where it says this.
 GIVEN: dict[str, Callable[[Project], None]] = {
+    "audiocnn features words data/words --folds 3 --group-by '^([a-z]+)_' --seconds auto": with_recordings,
     "dvc repro prepare": from_the_hub,
     "dvc exp run -S train.lr=3e-4": with_committed_results,
 }

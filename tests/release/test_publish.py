@@ -16,6 +16,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from audiocnn.cli.main import main
 from audiocnn.config.params import read_params
 from audiocnn.evaluation.fold_results import read_fold_results
+from audiocnn.files import write_json
 from audiocnn.model.network import AudioCNN
 from audiocnn.release.confusion_picture import confusion_png
 from audiocnn.report import confusion_matrix
@@ -315,3 +316,10 @@ def test_a_push_that_fails_leaves_nothing_and_says_so(
     assert publish() == 1
     assert f"cannot write to model {NAME}: " in capsys.readouterr().err
     assert not hub.models.get(NAME, Repository()).files
+
+
+def test_the_card_says_in_one_line_what_leaks(run: Path) -> None:
+    assert b"\n\nLeaks were not looked for.\n" in dry_run("before")["README.md"]
+    write_json(run / "data/prepared/leaks.json", {"groups": None, "same": 0, "similar": 1})
+    card = dry_run("after")["README.md"].decode()
+    assert "Leaks looked for: no groups are known; pairs of clips in two folds: 0 of the same sound, 1 of n" in card

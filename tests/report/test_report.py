@@ -14,6 +14,7 @@ import pytest
 
 from audiocnn.errors import UserError
 from audiocnn.evaluation.fold_results import read_fold_results
+from audiocnn.files import write_json
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -318,3 +319,10 @@ def test_the_command_needs_no_torch_and_names_a_missing_extra(small: Path) -> No
     assert ran.returncode == 1
     assert ran.stderr.startswith('error: the report needs jinja2 and matplotlib: install them with "pip install')
     assert ran.stderr.count("\n") == 1
+
+
+def test_it_says_in_one_line_what_leaks(standard: Path, small: Path) -> None:
+    assert "leaksnot looked for" in " ".join(Page(read(standard)).text.split())
+    write_json(small / "data/prepared/leaks.json", {"groups": 2, "same": 1, "similar": 3})
+    text = " ".join(Page(report(small)).text.split())
+    assert "groups in two folds: 2; pairs of clips in two folds: 1 of the same sound, 3 of nearly the same" in text
