@@ -21,10 +21,12 @@ import psutil
 from audiocnn.config.dvc_lock import read_lock
 from audiocnn.config.params import PARAMS_FILE
 from audiocnn.config.settings import read_yaml
-from audiocnn.errors import Stopped
+from audiocnn.errors import Stopped, UserError
 from audiocnn.files import md5
 from audiocnn.processes import end_with
+from audiocnn.text import displayed
 
+_FOLD_STAGE = re.compile(r"(?:.*:)?train_fold@([0-9]{1,4})")  # with the path of dvc.yaml where dvc runs elsewhere
 _NAMED_FOLD = re.compile(r"(.*:)?train_fold@\d.*")
 _FLAGS = "[qvispPRk]"  # the short options of repro and exp run that take no value, in DVC 3.67
 _FORCE = re.compile(rf"--force|-{_FLAGS}*f[f{_FLAGS[1:]}*")
@@ -40,6 +42,21 @@ def _dvc_process() -> psutil.Process | None:
         if any(Path(word).name == "dvc" for word in words[:3]):  # [python, its options,] dvc
             return process
     return None
+
+
+def fold_of_stage(arguments: Sequence[str]) -> int:
+    """The fold that this process is the stage of, by the stage's name (DVC_STAGE), or by hand as the one argument.
+
+    Raises UserError where neither is a fold index: the name comes from params.yaml, and may be any text.
+    """
+    name = f"train_fold@{arguments[0]}" if len(arguments) == 1 else os.environ.get("DVC_STAGE", "")
+    match = _FOLD_STAGE.fullmatch(name)
+    if match is None:
+        raise UserError(
+            f"the stage is called {displayed(name)[:80]!r}, expected train_fold@K with a fold index K: list whole "
+            "numbers as folds in params.yaml, and run 'dvc repro train_fold@0'."
+        )
+    return int(match[1])
 
 
 def end_with_dvc() -> None:
