@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from audiocnn.config.class_names import CLASS_NAME_RULE, is_class_name
 from audiocnn.config.data_params import RECIPE, SourceKind
 from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS
 from audiocnn.data.pickles import read_pickle
@@ -145,8 +146,10 @@ def _class_names(path: Path) -> list[str]:
         raise UserError(f"{path} names {len(pairs)} classes, but not by 0 to {len(pairs) - 1}: number them so.")
     names = [name for _, name in pairs]
     first = {name: number for number, name in reversed(pairs)}
-    bad = np.array([not _is_usable(name) or first[name] != number for number, name in pairs])
-    refuse(path, bad, "name", "of no use (blank, repeated or unprintable)", "give each class a name", names.__getitem__)
+    repeated = np.array([first[name] != number for number, name in pairs])
+    refuse(path, repeated, "name", "that an earlier class has", "give each class a name of its own", names.__getitem__)
+    bad = np.array([not is_class_name(name) for name in names])
+    refuse(path, bad, "name", "of no use", f"expected {CLASS_NAME_RULE}, so rename the class", names.__getitem__)
     return names
 
 
@@ -159,11 +162,6 @@ def _numbers_and_names(path: Path) -> list[tuple[int, str]]:
     if not pairs or any(type(number) is not int or type(name) is not str for number, name in pairs):
         raise UserError(f"{path} is not a dict of number to name or name to number: save one such as {{0: 'siren'}}.")
     return sorted(pairs)
-
-
-def _is_usable(name: str) -> bool:
-    """Names reach terminals, tables and file formats; control characters would not stay what they are there."""
-    return bool(name.strip()) and name.isprintable()
 
 
 def _check_lengths(raw: Path, clips: int, labels: int, folds: int) -> None:

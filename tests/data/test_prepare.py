@@ -240,10 +240,11 @@ BAD_TARGETS: dict[str, tuple[dict[str, Any], str]] = {
     "names from 1": ({"class_mapping": {1: "bell", 2: "siren"}}, "not by 0 to 1"),
     "one name twice": (
         {"class_mapping": {0: "bell", 1: "bell"}},
-        "1 name of no use (blank, repeated or unprintable), the first is row 1",
+        "1 name that an earlier class has, the first is row 1 ('bell')",
     ),
     "one number twice": ({"class_mapping": {"bell": 0, "siren": 0}}, "not by 0 to 1"),
-    "an escape sequence": ({"class_mapping": {0: "bell", 1: "\x1b[31m"}}, "unprintable"),
+    "an escape sequence": ({"class_mapping": {0: "bell", 1: "\x1b[31m"}}, "printable characters"),
+    "a script": ({"class_mapping": {0: "bell", 1: "</script><script>x"}}, "1 name of no use, the first is row 1"),
     "no names": ({"class_mapping": {}}, "class_mapping.pkl is not a dict"),
     "a list of names": ({"class_mapping": ["bell", "siren"]}, "class_mapping.pkl is not a dict"),
     "mixed keys": ({"class_mapping": {0: "bell", "siren": 1}}, "class_mapping.pkl is not a dict"),
