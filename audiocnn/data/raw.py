@@ -11,9 +11,11 @@ import numpy.typing as npt
 from audiocnn.config.class_names import CLASS_NAME_RULE, is_class_name
 from audiocnn.config.data_params import RECIPE, SourceKind
 from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS
+from audiocnn.config.settings import validate
 from audiocnn.data.pickles import read_pickle
 from audiocnn.errors import UserError
 from audiocnn.files import canonical_json
+from audiocnn.sound.recipe import Recipe
 
 _MAX_JSON_BYTES = 1 << 16
 _EXACT = 2**53  # whole numbers below it are exact in float64
@@ -53,8 +55,9 @@ def read_raw_dataset(raw: Path, folds: Sequence[int]) -> RawDataset:
     folds: indices into the dataset's sorted distinct fold numbers, to be held out. Raises UserError.
     """
     targets = _read_targets(raw)
-    source, recipe = _read_source(raw), _read_recipe(raw)
+    source = _read_source(raw)
     clips = _read_clips(raw / "features.pkl")
+    recipe = _read_recipe(raw, (clips.mels, clips.frames))
     _check_lengths(raw, len(clips.arrays), len(targets.labels), len(targets.folds))
     _check_folds(raw, targets, folds)
     return RawDataset(clips, targets, source, recipe)
@@ -218,9 +221,23 @@ def _read_source(raw: Path) -> str:
     return str(kind)
 
 
-def _read_recipe(raw: Path) -> dict[str, Any] | None:
+def _read_recipe(raw: Path, shape: tuple[int, int]) -> dict[str, Any] | None:
+    """recipe.json as it is, where there is one. Raises UserError where it does not make clips of this shape.
+
+    It goes into the weights, which nobody loads whose recipe contradicts them.
+    """
     path = raw / RECIPE
-    return _read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    value = _read_json(path)
+    made = validate(Recipe, value, str(path)).shape
+    if made != shape:
+        turned = "the one with the other's axes exchanged, " if made == shape[::-1] else ""
+        raise UserError(
+            f"{path} makes clips of (mels, frames) {made} and features.pkl holds clips of {shape}, {turned}"
+            "expected one shape: save the features so, put the recipe there that made them, or leave it out."
+        )
+    return value
 
 
 def _read_json(path: Path) -> dict[str, Any]:

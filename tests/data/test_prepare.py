@@ -24,6 +24,7 @@ CLIPS, MELS, FRAMES, FOLDS = 24, 8, 16, 3
 LABELS = np.arange(CLIPS) % 2
 NUMBERS = np.repeat([2, 5, 9], CLIPS // FOLDS)
 NAMES = {0: "bell", 1: "siren"}
+RECIPE = {"rate": 8000, "seconds": 1.0, "n_fft": 512, "hop_length": 500, "n_mels": MELS}  # of (MELS, FRAMES)
 
 Array = npt.NDArray[Any]
 
@@ -140,9 +141,28 @@ def test_classes_without_names_are_called_by_their_numbers(tmp_path: Path) -> No
 def test_source_and_recipe_are_taken_over(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw")
     (raw / "source.json").write_text(json.dumps({"kind": "hub", "files": {}}))
-    (raw / "recipe.json").write_text(json.dumps({"rate": 22050}))
+    (raw / "recipe.json").write_text(json.dumps(RECIPE))
     meta = prepare(raw, tmp_path / "prepared", (0, 1, 2))
-    assert (meta.source, meta.recipe) == ("hub", {"rate": 22050})
+    assert (meta.source, meta.recipe) == ("hub", RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"n_mels": 10},
+            r"makes clips of \(mels, frames\) \(10, 16\) and .* holds clips of \(8, 16\), expected one shape",
+        ),
+        ({"n_mels": 16, "hop_length": 1000}, r"\(16, 8\) .* holds clips of \(8, 16\), the one with the other's axes"),
+        ({"hop": 500}, r"recipe\.json: hop is not a setting: .*Allowed here: rate, "),
+    ],
+)
+def test_a_recipe_that_does_not_make_the_features_is_refused_with_both_shapes(
+    tmp_path: Path, changes: dict[str, int], expected: str
+) -> None:
+    raw = write(tmp_path / "raw")
+    (raw / "recipe.json").write_text(json.dumps({**RECIPE, **changes}))
+    assert re.search(expected, refusal(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["source.json", "recipe.json"])
