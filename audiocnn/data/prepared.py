@@ -20,6 +20,8 @@ class Meta(Settings):
 
     source: `demo`, `hub` or `folder`. classes: names, by label. folds: the dataset's own distinct fold numbers, sorted.
     digests: sha256 of each array's .npy file, by array name. recipe: how sound became spectrogram, where known.
+    copied, contradicting: the clips that are identical, value for value, to one in another fold, to one of another
+    label.
     """
 
     format: int = 1
@@ -31,6 +33,19 @@ class Meta(Settings):
     folds: list[int]
     digests: dict[str, str]
     recipe: dict[str, Any] | None = None
+    copied: int = 0
+    contradicting: int = 0
+
+    def doubts(self) -> list[str]:
+        """What keeps the results from saying anything about new clips, a sentence each."""
+        of = f"of {self.clips} clips"
+        doubts = (
+            f"{self.copied} {of} are identical to one in another fold: what is held out was trained on as well, so the "
+            "accuracy says little about new clips; put copies into one fold, or leave them out.",
+            f"{self.contradicting} {of} are identical to one with another label: no network can get both right; fix "
+            "their labels, or leave them out.",
+        )
+        return [doubt for count, doubt in zip((self.copied, self.contradicting), doubts, strict=True) if count]
 
 
 def read_meta(folder: Path = PREPARED) -> Meta:

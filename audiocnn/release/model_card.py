@@ -43,10 +43,13 @@ _FILES = (
 )
 
 
-def model_card(params: Params, results: Sequence[FoldResult], header: WeightsHeader, repository: str) -> str:
+def model_card(
+    params: Params, results: Sequence[FoldResult], header: WeightsHeader, repository: str, doubts: Sequence[str]
+) -> str:
     """The text of README.md, without a date: the same run gives the same bytes.
 
-    results: of all folds, in order. header: that of any fold's weights. repository: OWNER/NAME.
+    results: of all folds, in order. header: that of any fold's weights. repository: OWNER/NAME. doubts: sentences on
+    the data.
     """
     sections = [
         f"---\n{front_matter(params, results, repository)}\n---",
@@ -54,6 +57,7 @@ def model_card(params: Params, results: Sequence[FoldResult], header: WeightsHea
         f"AudioCNN, a small convolutional network, trained to tell {len(header.classes)} classes of sound apart; "
         f"one file of weights for each of {len(results)} folds of a cross-validation.",
         f"## Data\n\n{_data(params, results, header)}",
+        *(f"**Check.** {doubt}" for doubt in doubts),
         f"## Results\n\n{_PROTOCOLS[results[0].validation]}",
         _headline(results),
         _fold_table(results),

@@ -138,6 +138,37 @@ def test_classes_without_names_are_called_by_their_numbers(tmp_path: Path) -> No
     assert run(tmp_path, class_mapping=None).classes == ["0", "1"]
 
 
+def test_identical_clips_in_two_folds_and_under_two_labels_are_counted_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 0 (fold 2, bell) is also row 8 (fold 5, bell) and row 17 (fold 9, siren); rows 2 and 3 are both of fold 2."""
+    features = spectrograms()
+    features[[8, 17]] = features[0]
+    features[3] = features[2]
+    meta = run(tmp_path, features=features.astype(np.float64))
+    assert (meta.copied, meta.contradicting) == (3, 5)
+    assert read_meta(tmp_path / "prepared") == meta
+    shown = capsys.readouterr().out
+    assert "3 of 24 clips are identical to one in another fold" in shown
+    assert "5 of 24 clips are identical to one with another label" in shown
+
+
+def test_clips_of_which_none_is_another_are_not_remarked_upon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meta = run(tmp_path)
+    assert (meta.copied, meta.contradicting, meta.doubts()) == (0, 0, [])
+    assert "identical" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("shape", "hinted"), [((173, 128), True), ((128, 173), False), ((64, 64), False)])
+def test_features_that_look_as_if_time_and_mel_were_exchanged_get_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, int], hinted: bool
+) -> None:
+    run(tmp_path, features=spectrograms(*shape))
+    assert ("exchange the features' axes" in capsys.readouterr().out) is hinted
+
+
 def test_source_and_recipe_are_taken_over(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw")
     (raw / "source.json").write_text(json.dumps({"kind": "hub", "files": {}}))

@@ -152,6 +152,15 @@ def test_the_same_results_give_the_same_bytes_wherever_they_are(tmp_path: Path) 
     assert str(tmp_path).encode() not in pages[0]
 
 
+def test_what_prepare_found_odd_about_the_data_is_repeated(tmp_path: Path) -> None:
+    project = make_project_with_results(tmp_path)
+    path = project / "data/prepared/meta.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "copied": 7, "contradicting": 2}))
+    text = Page(report(project)).text
+    assert "7 of 72 clips are identical to one in another fold" in text
+    assert "2 of 72 clips are identical to one with another label" in text
+
+
 def test_class_names_are_text_and_nothing_else(tmp_path: Path) -> None:
     text = report(make_project_with_results(tmp_path, classes=HOSTILE, clips=24, folds=2))
     page = Page(text)
