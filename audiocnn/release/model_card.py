@@ -10,6 +10,7 @@ from audiocnn.evaluation.fold_results import FoldResult, mixture
 from audiocnn.evaluation.metrics import confidences, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import headline_metrics
 from audiocnn.evaluation.rows import class_rows, fold_row
+from audiocnn.evaluation.unequal_folds import unequal_folds
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.front_matter import front_matter
 from audiocnn.text import markdown
@@ -158,6 +159,9 @@ def _limits(results: Sequence[FoldResult], header: WeightsHeader) -> str:
     ]
     if header.recipe is None:
         limits.append("It takes spectrograms that must be made as the dataset's were.")
+    correct = [int((result.predictions == result.labels).sum()) for result in results]
+    if unequal := unequal_folds(correct, [len(result.labels) for result in results]):
+        limits.append(f"{unequal}.")
     if mixed := mixture(results):
         limits.append(f"{mixed}.")
     return "\n".join(f"- {limit}" for limit in limits)

@@ -59,7 +59,7 @@ def _page(crossval: CrossValidation, root: Path) -> str:
         {
             "crossval": crossval,
             "headline": _headline(crossval),
-            "doubts": [*origin.doubts(root, lock, crossval), *(meta.doubts() if meta else [])],
+            "doubts": [*origin.doubts(root, lock, crossval), *crossval.doubts, *(meta.doubts() if meta else [])],
             "params": origin.param_rows(params),
             "dataset": origin.dataset_rows(crossval, params, meta),
             "dataset_name": origin.dataset_name(crossval, params),

@@ -161,6 +161,11 @@ def test_clips_of_which_none_is_another_are_not_remarked_upon(
     assert "identical" not in capsys.readouterr().out
 
 
+def test_very_unequal_folds_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, (0, 1), folds=np.repeat([2, 5], [6, 18]))
+    assert "folds are very unequal, 6 to 18 clips" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("shape", "hinted"), [((173, 128), True), ((128, 173), False), ((64, 64), False)])
 def test_features_that_look_as_if_time_and_mel_were_exchanged_get_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, int], hinted: bool
