@@ -1,13 +1,12 @@
 """What `prepare` writes and everything after it reads: data/prepared's meta.json and array files. No torch here."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from audiocnn.config.outs import PREPARED
-from audiocnn.config.settings import Settings
+from audiocnn.config.settings import Settings, parse_json
 from audiocnn.errors import UserError
 from audiocnn.files import sha256_of_file
 
@@ -52,7 +51,7 @@ def read_meta(folder: Path = PREPARED) -> Meta:
     """A prepared folder's meta.json. Raises UserError where it is missing or not what prepare writes."""
     path = folder / META
     try:
-        return Meta.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Meta.model_validate(parse_json(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path} is not here: run 'dvc repro prepare' first.") from None
     except (ValueError, ValidationError):

@@ -1,6 +1,5 @@
 """Reading a raw dataset: its pickles become features, labels, class names and folds that can be trained on."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from audiocnn.config.class_names import CLASS_NAME_RULE, is_class_name
 from audiocnn.config.data_params import RECIPE, SourceKind
 from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS
-from audiocnn.config.settings import validate
+from audiocnn.config.settings import parse_json, validate
 from audiocnn.data.pickles import read_pickle
 from audiocnn.errors import UserError
 from audiocnn.files import canonical_json
@@ -247,9 +246,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     if len(content) > _MAX_JSON_BYTES:
         raise UserError(f"{path} is larger than {_MAX_JSON_BYTES} bytes: expected a small JSON object.")
     try:
-        value = json.loads(content)
+        value = parse_json(content)
         canonical_json(value)  # refuses NaN and infinity, which are not JSON
-    except (ValueError, RecursionError):
+    except ValueError:
         raise UserError(f"{path} is not valid JSON: expected a JSON object; fix it or leave it out.") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a JSON {type(value).__name__}: expected an object.")

@@ -2,11 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from audiocnn.config.settings import parse_json
 from audiocnn.errors import UserError
 
 WHOLE_NUMBERS = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
@@ -53,7 +53,7 @@ def headline_metrics(validation: str) -> tuple[str, str]:
 
 
 def _summary(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    value = parse_json(text)
     if not isinstance(value, dict) or not {"dataset", "folds", "protocol"} <= value.keys():
         raise ValueError
     if not isinstance(value["dataset"], str):

@@ -117,7 +117,7 @@ def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["summary.json", "folds.csv", "classes.csv", "predictions.csv"])
-@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD\na,b\n", "{}", "\udcff"])
+@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD\na,b\n", "{}", "\udcff", "[" * 3000])
 def test_a_damaged_file_is_named(project: Path, name: str, content: str) -> None:
     (project / f"metrics/{name}").write_text(content, errors="surrogateescape")
     with pytest.raises(UserError, match=f"{name} is damaged"):

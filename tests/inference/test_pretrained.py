@@ -103,7 +103,7 @@ LIES: list[tuple[dict[str, Any], str]] = [
     ({"frames": 32}, "a recipe for another shape"),
     ({"recipe": {"rate": 0}}, "its recipe is not one of this version"),
     ({"recipe": {"rate": 8000, "command": "rm"}}, "its recipe is not one of this version"),
-    ({"model": MODEL.model_copy(update={"hidden_units": 1 << 40})}, "hidden_units"),
+    ({"model": MODEL.model_copy(update={"hidden_units": 1 << 13})}, "hidden_units"),
     ({"model": MODEL.model_copy(update={"encoder_channels": (1, 2, 3)})}, "encoder_channels"),
     ({"accuracy": 17.0}, "accuracy 17"),
     ({"format": 2}, "format is 2"),
