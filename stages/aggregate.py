@@ -9,6 +9,7 @@ from audiocnn.errors import run_command
 from audiocnn.evaluation.fold_results import delete_unlisted, mixture, read_fold_results
 from audiocnn.evaluation.table import print_table
 from audiocnn.evaluation.write import write_outs
+from audiocnn.text import displayed
 from audiocnn.tracking.tracker import log_results
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     write_outs(results, METRICS, HISTORIES)
     print_table()
     if note := mixture(results):
-        print(note)
+        print(displayed(note))
     log_results(params, results, METRICS)
 
 

@@ -11,7 +11,7 @@ from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
 from audiocnn.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import WHOLE_NUMBERS, damaged, read_metrics, validation_of
 from audiocnn.evaluation.unequal_folds import unequal_folds
-from audiocnn.text import aligned
+from audiocnn.text import aligned, displayed
 
 _RECALL = ("recall_mean", "recall_std")
 Table = Sequence[dict[str, str]]
@@ -32,9 +32,9 @@ def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Ta
     error = _calibration_error(predictions)
     return "\n".join(
         [
-            f"\n{_title(summary)}\n",
+            f"\n{displayed(_title(summary))}\n",
             aligned([list(folds[0]), *map(_fold_cells, folds), *_mean_and_std(folds)]),
-            f"\n{summary['protocol']}; std is over folds",
+            f"\n{displayed(str(summary['protocol']))}; std is over folds",
             *(_interval(name, folds) for name in ("val_acc", "test_acc") if name in folds[0]),
             *_if_unequal(folds, predictions),
             f"expected calibration error {error:.4f} (all held-out clips, {CALIBRATION_BINS} bins)\n",

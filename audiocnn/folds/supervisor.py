@@ -12,6 +12,7 @@ from audiocnn.folds.plan import Plan
 from audiocnn.folds.pool import WorkerJob, run_workers
 from audiocnn.folds.uploads import uploads
 from audiocnn.processes import StopSignal
+from audiocnn.text import displayed
 
 
 def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSignal) -> None:
@@ -37,7 +38,7 @@ def _wait_for_other(plan: Plan, fold: int, stop: StopSignal) -> None:
     folder = plan.folder(fold)
     if not is_locked(folder):
         return
-    print(f"fold {fold}: waiting for {holder_of(folder)}, which trains it", flush=True)
+    print(f"fold {fold}: waiting for {displayed(holder_of(folder))}, which trains it", flush=True)
     while True:
         stop.check()
         with fold_lock(folder, timeout=1) as is_free:
