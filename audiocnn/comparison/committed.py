@@ -12,6 +12,7 @@ from audiocnn.config.dvc_lock import LOCK, inputs, parse_lock
 from audiocnn.config.outs import METRICS
 from audiocnn.config.params import PARAMS_FILE
 from audiocnn.config.settings import flat, parse_json
+from audiocnn.errors import UserError
 from audiocnn.evaluation.read import csv_rows
 
 PARAMS = PARAMS_FILE.name
@@ -31,7 +32,10 @@ class Difference(NamedTuple):
 
 def comparison(root: Path) -> str:
     """A sentence or two: whether dvc.lock and metrics/ are the committed ones, else the largest difference and why."""
-    committed = _committed_files(root)
+    try:
+        committed = _committed_files(root)
+    except UserError as error:
+        return f"not compared with the committed results: {error}"
     if not {LOCK, f"{METRICS}/summary.json"} <= committed.keys():
         return "git HEAD holds no results to compare with: commit dvc.lock and metrics/ to keep these."
     here = _files_here(root)

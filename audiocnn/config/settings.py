@@ -46,7 +46,10 @@ def read_yaml(path: Path) -> Any:
     Raises UserError where the file is missing or is not YAML.
     """
     try:
-        return parse_yaml(path.read_bytes())
+        content = path.read_bytes()
+        if has_conflict(content):
+            raise UserError(f"{path} holds a git merge conflict: settle it in an editor, or take one side as a whole.")
+        return parse_yaml(content)
     except FileNotFoundError:
         raise UserError(
             f"{path} is not here: run this in the project's root, or restore it with 'git checkout {path}'."
@@ -55,6 +58,11 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path} is not UTF-8 text: restore it with 'git checkout {path}'.") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid YAML: {error}.") from None
+
+
+def has_conflict(content: bytes) -> bool:
+    """Whether a file holds what git writes where two branches changed the same lines."""
+    return re.search(rb"^<<<<<<< ", content, re.MULTILINE) is not None
 
 
 def parse_yaml(content: bytes) -> Any:

@@ -101,8 +101,11 @@ def version_rows(root: Path, crossval: CrossValidation) -> _Rows:
 
 def _commit(root: Path) -> str:
     """The checked-out commit, its date, and whether tracked files differ from it."""
-    described = git(root, "describe", "--always", "--tags", "--dirty", "--abbrev=12")
-    day = git(root, "log", "-1", "--format=%cs")
+    try:
+        described = git(root, "describe", "--always", "--tags", "--dirty", "--abbrev=12")
+        day = git(root, "log", "-1", "--format=%cs")
+    except UserError as error:
+        return f"not known: {error}"
     if described is None or day is None:
         return "none: this is not a git repository with a commit"
     name = described.decode().strip()

@@ -117,7 +117,23 @@ def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["summary.json", "folds.csv", "classes.csv", "predictions.csv"])
-@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD\na,b\n", "{}", "\udcff", "[" * 3000])
+def test_a_merge_conflict_gets_advice_that_works(project: Path, name: str) -> None:
+    before = (project / f"metrics/{name}").read_text()
+    git(project, "checkout", "-q", "-b", "other")
+    (project / f"metrics/{name}").write_text(before.replace("0", "1"))
+    git(project, "commit", "-qam", "other")
+    git(project, "checkout", "-q", "-")
+    (project / f"metrics/{name}").write_text(before.replace("0", "2"))
+    git(project, "commit", "-qam", "here")
+    subprocess.run(["git", "merge", "other"], cwd=project, capture_output=True)
+    with pytest.raises(UserError, match="merge conflict: run 'git checkout --ours dvc"):
+        print_results(project)
+    git(project, "checkout", "-q", "--ours", "dvc.lock", "metrics")
+    assert (project / f"metrics/{name}").read_text() == before.replace("0", "2")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "folds.csv", "classes.csv", "predictions.csv"])
+@pytest.mark.parametrize("content", ["", "{}", "\udcff", "[" * 3000])
 def test_a_damaged_file_is_named(project: Path, name: str, content: str) -> None:
     (project / f"metrics/{name}").write_text(content, errors="surrogateescape")
     with pytest.raises(UserError, match=f"{name} is damaged"):

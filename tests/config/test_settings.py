@@ -62,6 +62,7 @@ def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, written: str
         ("folds: [0]\ntrain: {batch_size: 10000000000}", ["train.batch_size", "equal to 1000000"]),
         ('folds: [0]\n"\\e[31m": 1', ["[31m is not a setting"]),
         ("- a list", ["the file"]),
+        ("<<<<<<< HEAD\nfolds: [0]\n=======\nfolds: [1]\n>>>>>>> other", ["git merge conflict"]),
         ("a: [unclosed", ["not valid YAML"]),
         ("!!python/object/apply:os.system [true]", ["not valid YAML"]),
     ],
