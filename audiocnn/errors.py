@@ -1,6 +1,7 @@
 """Errors that a user can fix, and the one place where a command turns them into an exit code."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -42,6 +43,9 @@ def run_command(main: Callable[[], int | None]) -> int:
     `AUDIOCNN_DEBUG=1` shows the traceback instead. Anything but a UserError or a failing disk is a bug of ours and
     keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a class name on a Latin-1 terminal is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main() or 0
     except Stopped as stop:
