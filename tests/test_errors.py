@@ -1,5 +1,7 @@
 """A command that fails ends in one harmless sentence and an exit code."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -32,3 +34,12 @@ def test_a_stage_run_by_another_python_says_which_environment_is_missing() -> No
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "activate the environment" in done.stderr
+
+
+@pytest.mark.parametrize("number", sorted(set(errno.errorcode) - {errno.EPIPE, errno.ESHUTDOWN}))  # the reader is gone
+def test_whatever_the_system_refuses_ends_in_a_sentence(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_command(lambda: fail_with(OSError(number, os.strerror(number), "checkpoints/lock")))
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (1, 1)
+    assert error.startswith("error: cannot ")
+    assert "checkpoints/lock" in error

@@ -1,6 +1,7 @@
 """runtime.yaml: how to run, never what comes out. No DVC stage lists it, so it re-trains nothing."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from audiocnn.config.hub_names import REPOSITORY_PATTERN
 from audiocnn.config.settings import Settings, read_settings
+from audiocnn.errors import UserError
 from audiocnn.processes import usable_cores
 
 _RUNTIME_FILE = Path("runtime.yaml")
@@ -64,9 +66,17 @@ def checkpoint_root() -> Path:
     """Where checkpoints live: `AUDIOCNN_CHECKPOINTS`, or checkpoints/ here.
 
     `dvc exp run --temp` and queued runs work in a copy of the project that lacks ignored folders; the variable,
-    as an absolute path, gives them the checkpoints of the project itself.
+    as an absolute path, gives them the checkpoints of the project itself. `~` is the user's home. Raises UserError
+    where it names no place for files.
     """
-    return Path(os.environ.get("AUDIOCNN_CHECKPOINTS") or "checkpoints")
+    named = os.environ.get("AUDIOCNN_CHECKPOINTS") or "checkpoints"
+    root = Path(named).expanduser() if re.match(r"~(/|$)", named) else Path(named)
+    is_of_the_system = root.resolve().is_relative_to("/proc") or root.resolve().is_relative_to("/sys")
+    if is_of_the_system or (root.exists() and not root.is_dir()):
+        raise UserError(
+            f"checkpoints go to {root}, which is no folder for files: name one in AUDIOCNN_CHECKPOINTS, or unset it."
+        )
+    return root
 
 
 def device_type(runtime: Runtime) -> str:

@@ -64,5 +64,5 @@ def verify_arrays(folder: Path, meta: Meta) -> None:
         path = folder / f"{name}.npy"
         if not path.exists():
             raise UserError(f"{path} is not here: run 'dvc repro prepare' first.")
-        if sha256_of_file(path) != meta.digests[name]:
+        if sha256_of_file(path) != meta.digests.get(name):
             raise UserError(f"{path} is not what {folder / META} describes: run 'dvc repro -f prepare'.")

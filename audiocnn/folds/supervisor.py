@@ -52,7 +52,7 @@ def start_over_if_forced(plan: Plan, folds: Sequence[int]) -> None:
     for fold in folds:
         folder, results = plan.folder(fold), plan.results(fold)
         trained_by = folder / TRAINED_BY
-        is_new = trained_by.exists() and trained_by.read_text() == session
+        is_new = trained_by.exists() and trained_by.read_bytes() == session.encode()
         if results is None or is_new or not dvc_has(fold, results):
             continue
         with fold_lock(folder, timeout=-1):
