@@ -66,6 +66,16 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def usable_memory() -> int:
+    """The bytes that this machine has free, or that its container's limit leaves, where that is less."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = (Path("/sys/fs/cgroup", name).read_text() for name in ("memory.max", "memory.current"))
+        return min(free, int(limit) - int(used))
+    except (OSError, ValueError):  # no such limit
+        return free
+
+
 @contextmanager
 def decoders_silenced() -> Iterator[None]:
     """Keeps from the terminal what C libraries write there by themselves; what Python prints goes through.

@@ -11,7 +11,7 @@ from pydantic import Field
 from audiocnn.config.hub_names import REPOSITORY_PATTERN
 from audiocnn.config.settings import Settings, read_settings
 from audiocnn.errors import UserError
-from audiocnn.processes import usable_cores
+from audiocnn.processes import usable_cores, usable_memory
 
 _RUNTIME_FILE = Path("runtime.yaml")
 
@@ -46,7 +46,8 @@ class HubSettings(Settings):
 class Runtime(Settings):
     """runtime.yaml as a whole.
 
-    jobs: folds that train side by side; `auto` is one a core at one thread each, or jobs_per_gpu on every GPU.
+    jobs: folds that train side by side; `auto` is one a core at one thread each, as far as memory
+    goes, or jobs_per_gpu on every GPU.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -90,13 +91,16 @@ def device_type(runtime: Runtime) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def job_count(runtime: Runtime, device: str, threads: int) -> int:
-    """How many folds train side by side: runtime.yaml's `jobs`, or as many as the machine's cores allow."""
+def job_count(runtime: Runtime, device: str, threads: int, fold_memory: int) -> int:
+    """How many folds train side by side: runtime.yaml's `jobs`, or as many as the machine's cores and memory allow.
+
+    fold_memory: bytes that a fold takes on a CPU.
+    """
     if runtime.jobs != "auto":
         return runtime.jobs
     if device != "cpu":
         return max(1, len(visible_gpus(device))) * runtime.jobs_per_gpu
-    return max(1, usable_cores() // threads)
+    return max(1, min(usable_cores() // threads, usable_memory() // fold_memory))
 
 
 def visible_gpus(device: str) -> list[str]:

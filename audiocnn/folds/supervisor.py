@@ -8,6 +8,7 @@ from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked
 from audiocnn.config.runtime import Runtime, job_count
 from audiocnn.files import write_atomically
 from audiocnn.folds.dvc import current_session, dvc_has
+from audiocnn.folds.memory import fold_memory
 from audiocnn.folds.plan import Plan
 from audiocnn.folds.pool import WorkerJob, run_workers
 from audiocnn.folds.uploads import uploads
@@ -21,7 +22,7 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     A fold that fails leaves its error in its folder (error_of) and does not keep the others from training.
     """
     session = current_session()
-    jobs = job_count(runtime, plan.device, plan.train.threads)
+    jobs = job_count(runtime, plan.device, plan.train.threads, fold_memory(plan))
     waiting = [fold for fold in folds if plan.results(fold) is None]
     for fold in waiting:
         write_atomically(plan.folder(fold) / TRAINED_BY, session.encode())
