@@ -42,3 +42,11 @@ def test_a_stage_runs_where_dvc_is_the_first_process_of_a_container(project: Pro
     output = project.run(*FIRST_PROCESS, "dvc", "repro", "-f", "fetch")
     assert stages_run(output) == ["fetch"]
     assert "fetched from folder" in output
+
+
+def test_a_folder_of_ones_own_in_data_may_be_added_to_dvc(project: Project) -> None:
+    (project.path / "data/my_sounds").mkdir(parents=True)
+    (project.path / "data/my_sounds/one.wav").write_bytes(b"sound")
+    project.dvc("add", "data/my_sounds")
+    assert (project.path / "data/my_sounds.dvc").exists()
+    assert "data/raw" not in project.run("git", "status", "--porcelain", "-uall")
