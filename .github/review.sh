@@ -17,10 +17,9 @@ done
 base=$(git merge-base "$1" "${2:-HEAD}") || fail "$1 and ${2:-HEAD} have no common commit here: run 'git fetch --unshallow' first."
 revisions=("$(git rev-parse --short "$base")" ${2:+"$(git rev-parse --short "$2^{commit}")"})
 
-diff_of() { # dvc's table of what changed in metrics or in params; without a change it has only its two header lines
+diff_of() { # what changed in metrics or in params; dvc's own --md would let a value be markup
   local table
-  table=$(dvc "$1" diff --md "${revisions[@]}")
-  [ "$(grep -c '^|' <<< "$table")" -gt 2 ] || table="No change."
+  table=$(dvc "$1" diff --json "${revisions[@]}" | python -m audiocnn.comparison.dvc_diff)
   printf '\n`dvc %s diff`\n\n%s\n' "$1" "$table"
 }
 

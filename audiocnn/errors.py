@@ -1,6 +1,7 @@
 """Errors that a user can fix, and the one place where a command turns them into an exit code."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,19 @@ _DISK_ERRORS = {
     errno.EROFS: "the file system is read-only: make it writable",
     errno.EACCES: "permission is denied: make it writable",
     errno.EPERM: "permission is denied: make it writable",
+    errno.EFBIG: "it would be larger than this process may write: raise 'ulimit -f', or take another file system",
+    errno.EIO: "the disk reports a fault: look into the system's log",
+}
+_OTHER_ERRORS = {
+    errno.EMFILE: "too many files are open: raise 'ulimit -n'",
+    errno.ENFILE: "the system has too many files open: end other programs",
+    errno.ENOTDIR: "a part of its path is a file: move that away",
+    errno.EISDIR: "it is a folder, expected a file: move it away",
+    errno.EEXIST: "something else is there: move it away",
+    errno.ENOENT: "it is not here: check the path",
+    errno.ELOOP: "its links lead in a circle: mend them",
+    errno.ENAMETOOLONG: "its name is too long: take a shorter one",
+    errno.ENOMEM: "memory is full: end other programs, or set a smaller jobs in runtime.yaml",
 }
 
 
@@ -31,17 +45,24 @@ def sentence_of(error: BaseException) -> str | None:
     """The one sentence to show a user for an error, or None where the error is a bug of ours."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-        return f"cannot write {error.filename or 'a file'}: {_DISK_ERRORS[error.errno]}, then run the command again."
-    return None
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    name = error.filename or "a file"
+    if error.errno in _DISK_ERRORS:
+        return f"cannot write {name}: {_DISK_ERRORS[error.errno]}, then run the command again."
+    why = _OTHER_ERRORS.get(error.errno, f"{error.strerror}: AUDIOCNN_DEBUG=1 shows where")
+    return f"cannot use {name}: {why}, then run the command again."
 
 
 def run_command(main: Callable[[], int | None]) -> int:
     """Runs a command's body and returns its exit code: 0, or 1 with one sentence on stderr, 130 or 143 when stopped.
 
-    `AUDIOCNN_DEBUG=1` shows the traceback instead. Anything but a UserError or a failing disk is a bug of ours and
-    keeps its traceback.
+    `AUDIOCNN_DEBUG=1` shows the traceback instead. Anything but a UserError or what the system refuses is a bug
+    of ours and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a class name on a Latin-1 terminal is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main() or 0
     except Stopped as stop:
@@ -56,5 +77,10 @@ def run_command(main: Callable[[], int | None]) -> int:
         sentence = sentence_of(error)
         if sentence is None or os.environ.get("AUDIOCNN_DEBUG") == "1":
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        print(f"error: {_harmless(sentence)}", file=sys.stderr)
         return 1
+
+
+def _harmless(sentence: str) -> str:
+    """A sentence as a terminal may get it: what it repeats of files, names and answers may hold control characters."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in sentence)

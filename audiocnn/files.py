@@ -1,11 +1,15 @@
 """Files and folders that are whole or not there: atomic writes, canonical JSON, digests."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
+
+# What CIFS, VirtualBox's and WSL's shares answer to a folder that is opened or flushed.
+_NOT_OFFERED = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOSYS, errno.ENOTSUP, errno.EPERM}
 
 
 def sha256_of_file(path: Path) -> str:
@@ -47,10 +51,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Makes what was renamed inside a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Makes what was renamed inside a folder durable, as far as the file system does that: shares often refuse."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
     finally:
         os.close(descriptor)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -60,3 +61,13 @@ def _is_alive(process: psutil.Process) -> bool:
 def usable_cores() -> int:
     """The cores that this process may use, which a container or `taskset` may limit below the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_memory() -> int:
+    """The bytes that this machine has free, or that its container's limit leaves, where that is less."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = (Path("/sys/fs/cgroup", name).read_text() for name in ("memory.max", "memory.current"))
+        return min(free, int(limit) - int(used))
+    except (OSError, ValueError):  # no such limit
+        return free

@@ -12,7 +12,8 @@ from audiocnn.config.params import read_params
 from audiocnn.config.runtime import job_count, read_runtime
 from audiocnn.errors import UserError, run_command
 from audiocnn.files import write_atomically
-from audiocnn.folds.dvc import current_session, end_with_dvc, folds_to_train
+from audiocnn.folds.dvc import current_session, end_with_dvc, fold_of_stage, folds_to_train
+from audiocnn.folds.memory import fold_memory
 from audiocnn.folds.plan import Plan, make_plan
 from audiocnn.folds.supervisor import start_over_if_forced, train_folds
 from audiocnn.processes import StopSignal
@@ -21,10 +22,8 @@ FOLDERS = {".safetensors": MODELS, ".json": FOLD_RESULTS}
 
 
 def main() -> None:
-    """Trains and publishes the fold that the command line names."""
-    if len(sys.argv) != 2 or not sys.argv[1].isdigit():
-        raise UserError("python -m stages.train_fold takes one fold index: use 'dvc repro train_fold@0'.")
-    fold = int(sys.argv[1])
+    """Trains and publishes the fold of the stage that DVC runs, or the one that the command line names."""
+    fold = fold_of_stage(sys.argv[1:])
     stop = StopSignal()
     end_with_dvc()
     plan = plan_from_files()
@@ -52,7 +51,7 @@ def plan_from_files() -> Plan:
 def train(plan: Plan, fold: int, stop: StopSignal) -> None:
     """Trains the fold, and, unless it alone is wanted, those that still lack a result beside it."""
     runtime = read_runtime()
-    jobs = job_count(runtime, plan.device, plan.train.threads)
+    jobs = job_count(runtime, plan.device, plan.train.threads, fold_memory(plan))
     folds, forced = folds_to_train(fold, read_params().folds, jobs)
     session = current_session()
     forget_error(plan.folder(fold))

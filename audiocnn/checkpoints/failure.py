@@ -18,7 +18,9 @@ def error_of(folder: Path, session: str) -> str | None:
         error = json.loads((folder / FAILURE).read_text())
     except (OSError, ValueError):
         return None
-    return str(error["message"]) if error.get("session") == session else None
+    if not isinstance(error, dict) or error.get("session") != session:
+        return None
+    return str(error.get("message", "it failed, and its error.json does not say why"))
 
 
 def forget_error(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from audiocnn.checkpoints.folder import PROGRESS
 
@@ -26,9 +26,12 @@ def write_progress(folder: Path, progress: FoldProgress) -> None:
 
 
 def read_progress(folder: Path) -> FoldProgress | None:
-    """What write_progress wrote last, or None."""
+    """What write_progress wrote last, or None where there is nothing of its form."""
     try:
-        progress: FoldProgress = json.loads((folder / PROGRESS).read_text())
+        progress = json.loads((folder / PROGRESS).read_bytes())
     except (OSError, ValueError):
         return None
-    return progress
+    names = FoldProgress.__annotations__
+    if not isinstance(progress, dict) or any(type(progress.get(name)) not in (int, float) for name in names):
+        return None
+    return cast(FoldProgress, progress)

@@ -17,6 +17,7 @@ def run(options: argparse.Namespace) -> None:
 
     from audiocnn.comparison.committed import comparison
     from audiocnn.evaluation.table import print_table
+    from audiocnn.text import displayed
 
     print_table()
-    print(f"\n{comparison(Path())}")
+    print("", *map(displayed, comparison(Path()).splitlines()), sep="\n")

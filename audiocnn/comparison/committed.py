@@ -1,6 +1,5 @@
 """How the results here differ from those committed in git HEAD: dvc.lock and metrics/, by byte and by number."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +11,8 @@ from audiocnn.comparison.git import git
 from audiocnn.config.dvc_lock import LOCK, inputs, parse_lock
 from audiocnn.config.outs import METRICS
 from audiocnn.config.params import PARAMS_FILE
-from audiocnn.config.settings import flat
+from audiocnn.config.settings import flat, parse_json
+from audiocnn.errors import UserError
 from audiocnn.evaluation.read import csv_rows
 
 PARAMS = PARAMS_FILE.name
@@ -32,7 +32,10 @@ class Difference(NamedTuple):
 
 def comparison(root: Path) -> str:
     """A sentence or two: whether dvc.lock and metrics/ are the committed ones, else the largest difference and why."""
-    committed = _committed_files(root)
+    try:
+        committed = _committed_files(root)
+    except UserError as error:
+        return f"not compared with the committed results: {error}"
     if not {LOCK, f"{METRICS}/summary.json"} <= committed.keys():
         return "git HEAD holds no results to compare with: commit dvc.lock and metrics/ to keep these."
     here = _files_here(root)
@@ -104,7 +107,7 @@ def _entries(files: Files) -> Iterator[tuple[str, float]]:
 
 
 def _json_metrics(text: str) -> Iterator[tuple[str, float]]:
-    yield from ((key, value) for key, value in flat(json.loads(text)).items() if isinstance(value, float))
+    yield from ((key, value) for key, value in flat(parse_json(text)).items() if isinstance(value, float))
 
 
 def _csv_metrics(text: str) -> Iterator[tuple[str, float]]:

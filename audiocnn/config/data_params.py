@@ -24,6 +24,11 @@ def source_kind(source: str) -> SourceKind:
     return "hub" if source.startswith("hf://") else "folder"
 
 
+def without_password(source: str) -> str:
+    """A source as a message may repeat it: without the user and password of an address."""
+    return re.sub(r"(\w+://)[^/\s]*@", r"\1", source)
+
+
 class DataParams(Settings):
     """Where the dataset comes from, and what its files must hold.
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from audiocnn.config.settings import Settings
 
-Positive = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=16_384)]
 Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 POOLS = ((2, 2), (2, 2), (2, 4))
@@ -18,8 +18,8 @@ MIN_MELS, MIN_FRAMES = 8, 16
 class ModelParams(Settings):
     """Channels of the three encoder blocks and of the Conv1d, hidden units, dropout probabilities."""
 
-    encoder_channels: Annotated[tuple[Positive, Positive, Positive], Field(strict=False)] = (32, 64, 128)
-    conv1d_channels: Positive = 64
-    hidden_units: Positive = 128
+    encoder_channels: Annotated[tuple[Size, Size, Size], Field(strict=False)] = (32, 64, 128)
+    conv1d_channels: Size = 64
+    hidden_units: Size = 128
     encoder_dropout: Dropout = 0.2
     head_dropout: Dropout = 0.5

@@ -1,6 +1,7 @@
 """runtime.yaml: how to run, never what comes out. No DVC stage lists it, so it re-trains nothing."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,8 @@ from pydantic import Field
 
 from audiocnn.config.hub_names import REPOSITORY_PATTERN
 from audiocnn.config.settings import Settings, read_settings
-from audiocnn.processes import usable_cores
+from audiocnn.errors import UserError
+from audiocnn.processes import usable_cores, usable_memory
 
 _RUNTIME_FILE = Path("runtime.yaml")
 
@@ -44,7 +46,8 @@ class HubSettings(Settings):
 class Runtime(Settings):
     """runtime.yaml as a whole.
 
-    jobs: folds that train side by side; `auto` is one a core at one thread each, or jobs_per_gpu on every GPU.
+    jobs: folds that train side by side; `auto` is one a core at one thread each, as far as memory
+    goes, or jobs_per_gpu on every GPU.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -64,9 +67,17 @@ def checkpoint_root() -> Path:
     """Where checkpoints live: `AUDIOCNN_CHECKPOINTS`, or checkpoints/ here.
 
     `dvc exp run --temp` and queued runs work in a copy of the project that lacks ignored folders; the variable,
-    as an absolute path, gives them the checkpoints of the project itself.
+    as an absolute path, gives them the checkpoints of the project itself. `~` is the user's home. Raises UserError
+    where it names no place for files.
     """
-    return Path(os.environ.get("AUDIOCNN_CHECKPOINTS") or "checkpoints")
+    named = os.environ.get("AUDIOCNN_CHECKPOINTS") or "checkpoints"
+    root = Path(named).expanduser() if re.match(r"~(/|$)", named) else Path(named)
+    is_of_the_system = root.resolve().is_relative_to("/proc") or root.resolve().is_relative_to("/sys")
+    if is_of_the_system or (root.exists() and not root.is_dir()):
+        raise UserError(
+            f"checkpoints go to {root}, which is no folder for files: name one in AUDIOCNN_CHECKPOINTS, or unset it."
+        )
+    return root
 
 
 def device_type(runtime: Runtime) -> str:
@@ -80,13 +91,16 @@ def device_type(runtime: Runtime) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def job_count(runtime: Runtime, device: str, threads: int) -> int:
-    """How many folds train side by side: runtime.yaml's `jobs`, or as many as the machine's cores allow."""
+def job_count(runtime: Runtime, device: str, threads: int, fold_memory: int) -> int:
+    """How many folds train side by side: runtime.yaml's `jobs`, or as many as the machine's cores and memory allow.
+
+    fold_memory: bytes that a fold takes on a CPU.
+    """
     if runtime.jobs != "auto":
         return runtime.jobs
     if device != "cpu":
         return max(1, len(visible_gpus(device))) * runtime.jobs_per_gpu
-    return max(1, usable_cores() // threads)
+    return max(1, min(usable_cores() // threads, usable_memory() // fold_memory))
 
 
 def visible_gpus(device: str) -> list[str]:

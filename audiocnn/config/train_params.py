@@ -8,8 +8,8 @@ from audiocnn.config.model_params import ModelParams
 from audiocnn.config.settings import Settings
 from audiocnn.files import digest
 
-Positive = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Natural = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class TrainParams(Settings):

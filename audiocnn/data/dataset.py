@@ -75,7 +75,7 @@ def split_rows(folder: Path, meta: Meta, fold: int, validation: str) -> Split:
 
     `held_out`, the published protocol, validates on the held-out fold itself. `previous_fold` validates on the fold
     before it, cyclically, so that nothing is chosen by the fold that is reported. Raises UserError where that leaves no
-    fold to train on.
+    fold to train on, or no clip of some class.
     """
     if validation == "previous_fold" and len(meta.folds) < 3:
         raise UserError(
@@ -84,7 +84,24 @@ def split_rows(folder: Path, meta: Meta, fold: int, validation: str) -> Split:
     numbers = np.load(folder / "folds.npy", allow_pickle=False)
     held_out = numbers == meta.folds[fold]
     validating = held_out if validation == "held_out" else numbers == meta.folds[fold - 1]
-    return Split(*(np.flatnonzero(mask) for mask in (~(held_out | validating), validating, held_out)))
+    training = ~(held_out | validating)
+    _check_classes(folder, meta, numbers, training)
+    return Split(*(np.flatnonzero(mask) for mask in (training, validating, held_out)))
+
+
+def _check_classes(folder: Path, meta: Meta, numbers: Rows, training: npt.NDArray[np.bool_]) -> None:
+    """Whether each class has clips among those that train. numbers: (clips,), the dataset's own fold numbers."""
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    lacking = np.setdiff1d(labels, labels[training])
+    if not len(lacking):
+        return
+    rows = np.flatnonzero(labels == lacking[0])
+    left_out, where = ("folds " + " and ".join(map(str, np.unique(numbers[which]))) for which in (~training, rows))
+    raise UserError(
+        f"{folder} has {len(lacking)} of {len(meta.classes)} classes that no clip trains where {left_out} are kept "
+        f"from training, the first is label {lacking[0]} ({meta.classes[lacking[0]]}): its {len(rows)} clips, from row "
+        f"{rows[0]}, are all in {where}; spread each class over more folds, or choose another train.validation."
+    )
 
 
 def batches(dataset: SoundDataset, rows: Sequence[int], batch_size: int) -> Iterator[Batch]:

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from audiocnn.config.data_params import ARRAYS, DATASET_FILES, DataParams, SourceKind, source_kind
+from audiocnn.config.data_params import ARRAYS, DATASET_FILES, DataParams, SourceKind, source_kind, without_password
 from audiocnn.config.hub_names import DATASETS, HubName, dataset_name
 from audiocnn.config.outs import RAW
 from audiocnn.config.settings import Settings
@@ -88,7 +88,8 @@ def parse_source(source: str) -> HubName | Path | Literal["demo"]:
     if re.match(r"hf:|https?:|\w+://", source):
         page = re.fullmatch(r"https?://huggingface\.co/datasets/([\w.-]+/[\w.-]+)/?", source)
         meant = f"did you mean hf://datasets/{page[1]}@main?" if page else "such as hf://datasets/OWNER/NAME@main."
-        raise UserError(f"params.yaml: data.source is {source!r}, expected hf://datasets/OWNER/NAME@REVISION: {meant}")
+        shown = without_password(source)
+        raise UserError(f"params.yaml: data.source is {shown!r}, expected hf://datasets/OWNER/NAME@REVISION: {meant}")
     return _find_folder(source)
 
 

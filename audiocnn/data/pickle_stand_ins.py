@@ -14,6 +14,8 @@ import numpy as np
 
 DAMAGED = "is damaged: its instructions make no sense; fetch it or save it again"
 _PLAIN_DTYPE = re.compile(r"b1|[iu][1248]|f[248]|U[1-9][0-9]{0,5}")
+_MOST_AXES = 32  # numpy's own limit, or half of it
+_DISTINCT = 2**60  # below it, whole numbers hash to themselves: a dict of others can be made to take hours
 _NO_BYTES = memoryview(b"")
 
 
@@ -40,6 +42,8 @@ def plain_key(key: Any) -> Any:
     """A dict's key or a set's member. Hashing a tuple recurses in C, without a limit."""
     if key is not None and type(key) not in {str, int, float, bool}:
         raise RefusedError("holds a dict or set whose keys are neither numbers nor text: save it with such keys")
+    if type(key) is int and not -_DISTINCT < key < _DISTINCT:
+        raise RefusedError("holds a dict or set with a key of 18 digits or more: save it with smaller ones")
     return key
 
 
@@ -64,12 +68,16 @@ def _array(buffer: Any, dtype: Any, shape: Any, order: str, axes: Any = None) ->
     """numpy's _frombuffer: the bytes as an array. Order K is C order over transposed axes (numpy 2.3 and later)."""
     if not isinstance(buffer, memoryview) or not isinstance(dtype, np.dtype) or type(shape) is not tuple:
         raise RefusedError(DAMAGED)
-    if any(type(size) is not int or size < 0 for size in shape) or order not in ("C", "F", "K"):
+    if (
+        len(shape) > _MOST_AXES
+        or any(type(size) is not int or size < 0 for size in shape)
+        or order not in ("C", "F", "K")
+    ):
         raise RefusedError(DAMAGED)
     if math.prod(shape) * dtype.itemsize != len(buffer):
         raise RefusedError(f"holds {len(buffer)} bytes for an array of another size: it is damaged; fetch it again")
-    if dtype.kind == "U" and (np.frombuffer(buffer, f"{dtype.byteorder}u4") > sys.maxunicode).any():
-        raise RefusedError(DAMAGED)  # numpy ends in a SystemError where such text is read
+    if dtype.kind == "U":  # numpy ends in a SystemError where text of impossible characters is read
+        str(buffer, "utf-32-le" if dtype.isnative == (sys.byteorder == "little") else "utf-32-be", "surrogatepass")
     array: Any = np.ndarray(shape, dtype, buffer, order="F" if order == "F" else "C")
     return array.transpose(axes) if order == "K" and axes is not None else array
 

@@ -5,13 +5,15 @@ another reader, for the part of the language (protocols 2 to 5) that arrays, num
 the instructions are described in CPython's Lib/pickletools.py. Names are looked up in one table, STAND_INS in
 audiocnn/data/pickle_stand_ins.py, and others refused. Arrays are views of the file's bytes.
 
-Every length is checked against the bytes that are there before anything is allocated, and nothing recurses, so a small
-file cannot ask for much memory, time or stack.
+Every length is checked against the bytes that are there before anything is allocated, nothing recurses, and what each
+instruction allocates is counted. So no file asks for more stack than any other, for more memory than 10 times its size
+and 100 MB, or for more time than some seconds and what its size explains.
 """
 
 import pickle
 import re
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,13 @@ from audiocnn.data.foreign_files import by_content, by_name, python_2
 from audiocnn.data.pickle_stand_ins import DAMAGED, STAND_INS, Name, RefusedError, Unbuilt, plain_key
 from audiocnn.errors import UserError
 
-_MAX_INSTRUCTIONS = 3_000_000  # a list of 100,000 arrays needs up to 2.9 million; each may cost 200 bytes
+_MAX_INSTRUCTIONS = 3_000_000  # a list of 100,000 arrays needs up to 2.9 million
+_MEMORY, _MEMORY_PER_BYTE = 90_000_000, 9  # bytes that values may take, beside the file itself
+_IN_A_LIST, _IN_A_MEMO, _IN_A_DICT = 16, 80, 130  # bytes for an entry, while a growing one is copied
+_MARK, _CONTENT = 72, 300  # bytes for a stack; for what getsizeof does not see, such as the bytes under a view
 _MAX_INTEGER_BYTES = 16
 _SMALL = 64  # arguments up to this length may be used any number of times
+_TOO_MUCH = "holds millions of single Python objects: save a numpy array instead of lists of numbers"
 _NOT_A_PICKLE_WE_KNOW = "is not a pickle of protocol 2 to 5: save it again with pickle.dump(value, file, protocol=4)"
 # What nonsense raises on the way through: a missing memo entry, an empty stack, text that is not UTF-8, wrong types.
 _NONSENSE = (LookupError, TypeError, ValueError, ArithmeticError, RecursionError)
@@ -54,7 +60,8 @@ def read_pickle(path: Path) -> Any:
 class _Reader:
     """The stack machine. Each mark opens a new stack, as in CPython, so that nothing is popped across a mark.
 
-    reused: bytes and characters that REDUCE has taken from the memo, which bounds the copies that a file can ask for.
+    reused: the bytes and items of what REDUCE and BUILD were given, which bounds how often a file can have one buffer
+    copied or looked through. memory: the bytes that values may still take.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,6 +72,7 @@ class _Reader:
         self.outer: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.reused = 0
+        self.memory = _MEMORY + _MEMORY_PER_BYTE * len(self.content)
 
     def value(self) -> Any:
         """Runs the instructions up to STOP."""
@@ -79,7 +87,7 @@ class _Reader:
             if instruction not in _INSTRUCTIONS:
                 raise RefusedError(_unknown(self.path, instruction))
             _INSTRUCTIONS[instruction](self)
-        raise RefusedError("holds millions of single Python objects: save a numpy array instead of lists of numbers")
+        raise RefusedError(_TOO_MUCH)
 
     def end(self) -> Any:
         value = self.stack.pop()
@@ -115,9 +123,17 @@ class _Reader:
         return int.from_bytes(self.take(size), "little", signed=True)
 
     def push(self, value: Any) -> None:
+        """Pushes a new value, and counts what it takes."""
+        self.charge(sys.getsizeof(value))
         self.stack.append(value)
 
+    def charge(self, size: int) -> None:
+        self.memory -= size
+        if self.memory < 0:
+            raise RefusedError(_TOO_MUCH)
+
     def mark(self) -> None:
+        self.charge(_MARK)
         self.outer.append(self.stack)
         self.stack = []
 
@@ -146,19 +162,23 @@ class _Reader:
         return self.stack[-1]
 
     def remember(self, index: int) -> None:
+        self.charge(_IN_A_MEMO)
         self.memo[index] = self.stack[-1]
 
     def recall(self, index: int) -> None:
         value = self.memo[index]
-        self.push(value.built if isinstance(value, Unbuilt) and value.built is not None else value)
+        self.stack.append(value.built if isinstance(value, Unbuilt) and value.built is not None else value)
 
     def append(self, items: list[Any]) -> None:
+        self.charge(_IN_A_LIST * len(items))
         self.top(list).extend(items)
 
     def set_items(self, items: list[Any]) -> None:
+        self.charge(_IN_A_DICT * len(items) // 2)
         self.top(dict).update(zip(map(plain_key, items[::2]), items[1::2], strict=True))
 
     def add_items(self, items: list[Any]) -> None:
+        self.charge(_IN_A_DICT * len(items))
         self.top(set).update(map(plain_key, items))
 
     def name(self, module: Any, name: Any) -> None:
@@ -179,18 +199,27 @@ class _Reader:
         name, arguments = self.last(2)
         if type(name) is not Name or type(arguments) is not tuple:
             raise RefusedError(DAMAGED)
-        # An honest file uses a long text, list or buffer once. Using one from the memo again and again would let a
-        # small file fill the memory with copies.
-        self.reused += sum(len(a) for a in arguments if isinstance(a, str | list | memoryview) and len(a) > _SMALL)
-        if self.reused > len(self.content):
+        self.use(arguments)
+        value = name.stand_in(*arguments)
+        self.charge(_CONTENT if isinstance(value, Unbuilt | memoryview) else 0)
+        self.push(value)
+
+    def use(self, values: tuple[Any, ...]) -> None:
+        """Counts the long ones of what is about to be copied or looked through.
+
+        An honest file uses each once, and in protocol 2 bytes twice, as text and as bytes. Using one from the memo
+        again and again would let a small file fill the memory with copies, or take hours.
+        """
+        self.reused += sum(len(v) for v in values if isinstance(v, str | list | tuple | memoryview) and len(v) > _SMALL)
+        if self.reused > 2 * len(self.content):
             raise RefusedError(DAMAGED)
-        self.push(name.stand_in(*arguments))
 
     def build(self) -> None:
         (state,) = self.last(1)
         unbuilt = self.top(Unbuilt)
         if unbuilt.built is not None or type(state) is not tuple:
             raise RefusedError(DAMAGED)
+        self.use(state)
         unbuilt.built = self.stack[-1] = unbuilt.build(*state)
 
 

@@ -1,5 +1,6 @@
 """A raw dataset, checked and written as plain arrays: the four pickles of data/raw become data/prepared."""
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ from tqdm import tqdm
 
 from audiocnn.config.data_params import LEAKS
 from audiocnn.data.prepared import ARRAYS, META, Meta
-from audiocnn.data.raw import Clips, Targets, array_path, read_raw_dataset, refuse
+from audiocnn.data.raw import Clips, Numbers, Targets, array_path, read_raw_dataset, refuse
 from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write_json
 from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import aligned
 
+_USUAL_MELS = (32, 40, 64, 80, 96, 128, 256)
+_UNEQUAL = 2  # times the smallest fold's clips; evaluation/unequal_folds.py has the same
 _BLOCK_BYTES = 1 << 24  # of float32, checked and written at a time: little beside the features themselves
 
 
@@ -29,7 +32,7 @@ def prepare(raw: Path, prepared: Path, folds: Sequence[int]) -> Meta:
     """
     clips, targets, source, recipe = read_raw_dataset(raw, folds)
     with _whole_folder(prepared) as folder:
-        _write_features(folder / "features.npy", clips, array_path(raw, "features"))
+        twins = _write_features(folder / "features.npy", clips, array_path(raw, "features"))
         _write_array(folder / "labels.npy", "<i8", targets.labels.shape, [targets.labels])
         _write_array(folder / "folds.npy", "<i8", targets.folds.shape, [targets.folds])
         meta = Meta(
@@ -41,6 +44,8 @@ def prepare(raw: Path, prepared: Path, folds: Sequence[int]) -> Meta:
             folds=np.unique(targets.folds).tolist(),
             digests={name: sha256_of_file(folder / f"{name}.npy") for name in ARRAYS},
             recipe=recipe,
+            copied=_differing(twins, targets.folds),
+            contradicting=_differing(twins, targets.labels),
         )
         write_json(folder / META, meta.model_dump())
         leaks = read_leaks(raw)
@@ -65,22 +70,35 @@ def _whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_features(path: Path, clips: Clips, origin: Path) -> None:
-    """features.npy, block by block. Raises UserError where a value is not finite in float32."""
+def _write_features(path: Path, clips: Clips, origin: Path) -> Numbers:
+    """features.npy, block by block. Returns (clips,) int64, equal for clips that are identical in float32.
+
+    Raises UserError where a value is not finite in float32.
+    """
     shape = (len(clips.arrays), clips.mels, clips.frames)
     step = max(1, _BLOCK_BYTES // (4 * clips.mels * clips.frames))
     infinite = np.zeros(len(clips.arrays), dtype=bool)
+    seen: dict[bytes, int] = {}
+    twins: list[int] = []
 
     def blocks() -> Iterator[npt.NDArray[Any]]:
         for start in tqdm(range(0, shape[0], step), desc="prepare", unit="block", disable=None, leave=False):
             with np.errstate(over="ignore"):  # a float64 too large for float32 becomes infinite, and is reported
                 block = np.array(clips.arrays[start : start + step], dtype="<f4", order="C")
             infinite[start : start + step] = ~np.isfinite(block).all(axis=tuple(range(1, block.ndim)))
+            twins.extend(seen.setdefault(hashlib.sha256(clip.data).digest(), len(seen)) for clip in block)
             yield block
 
     _write_array(path, "<f4", shape, blocks())
     advice = "fix or leave out these clips (silence in decibels needs a floor, such as top_db)"
     refuse(origin, infinite, "clip", "with NaN or infinite values", advice)
+    return np.array(twins, dtype=np.int64)
+
+
+def _differing(twins: Numbers, values: Numbers) -> int:
+    """The number of clips that have another value (a fold, a label) than an identical clip. All (clips,) int64."""
+    pairs = np.unique(np.stack([twins, values], axis=1), axis=0)
+    return int((np.bincount(pairs[:, 0])[twins] > 1).sum())
 
 
 def _write_array(path: Path, dtype: str, shape: tuple[int, ...], blocks: Iterable[npt.NDArray[Any]]) -> None:
@@ -109,7 +127,20 @@ def _table(meta: Meta, targets: Targets, listed: Sequence[int]) -> str:
         parts.append(
             f"{len(listed)} of the dataset's {len(numbers)} folds are listed in params.yaml: only these are held out."
         )
-    return "\n\n".join(parts)
+    if max(clips) > _UNEQUAL * min(clips):
+        parts.append(
+            f"folds are very unequal, {min(clips)} to {max(clips)} clips: a mean over folds counts a clip of a small"
+            " one for more, so 'audiocnn results' gives the accuracy over all clips as well."
+        )
+    return "\n\n".join([*parts, *_hints(meta)])
+
+
+def _hints(meta: Meta) -> list[str]:
+    """What is odd about the data and may be meant."""
+    shape = f"clips of {meta.mels} mels and {meta.frames} frames"
+    is_turned = meta.recipe is None and meta.frames in _USUAL_MELS and meta.mels not in _USUAL_MELS
+    hint = f"{shape} are unusual: if they are {meta.mels} frames of {meta.frames} mels, exchange the features' axes."
+    return [*meta.doubts(), *([hint] if is_turned else [])]
 
 
 def _text(rows: Sequence[Sequence[Any]]) -> str:

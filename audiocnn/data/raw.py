@@ -1,6 +1,5 @@
 """Reading a raw dataset: its pickles become features, labels, class names and folds that can be trained on."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,11 +8,14 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from audiocnn.config.class_names import CLASS_NAME_RULE, is_class_name
 from audiocnn.config.data_params import RECIPE, SourceKind
 from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS
+from audiocnn.config.settings import parse_json, validate
 from audiocnn.data.pickles import read_pickle
 from audiocnn.errors import UserError
 from audiocnn.files import canonical_json
+from audiocnn.sound.recipe import Recipe
 
 _MAX_JSON_BYTES = 1 << 16
 _EXACT = 2**53  # whole numbers below it are exact in float64
@@ -53,8 +55,9 @@ def read_raw_dataset(raw: Path, folds: Sequence[int]) -> RawDataset:
     folds: indices into the dataset's sorted distinct fold numbers, to be held out. Raises UserError.
     """
     targets = _read_targets(raw)
-    source, recipe = _read_source(raw), _read_recipe(raw)
+    source = _read_source(raw)
     clips = _read_clips(array_path(raw, "features"))
+    recipe = _read_recipe(raw, (clips.mels, clips.frames))
     _check_lengths(raw, len(clips.arrays), len(targets.labels), len(targets.folds))
     _check_folds(raw, targets, folds)
     return RawDataset(clips, targets, source, recipe)
@@ -100,8 +103,8 @@ def _is_text(value: Any) -> bool:
 def _text_labels(path: Path, value: Any, names: list[str] | None) -> tuple[Numbers, list[str]]:
     """Labels by the names of class_mapping.pkl, or where there is none, by the alphabet."""
     texts = [str(text) for text in value]
-    bad = np.array([not _is_usable(text) for text in texts])
-    refuse(path, bad, "label", "of no use (blank or unprintable)", "give each class a name", texts.__getitem__)
+    bad = np.array([not is_class_name(text) for text in texts])
+    refuse(path, bad, "label", "of no use", f"expected {CLASS_NAME_RULE}, so rename the class", texts.__getitem__)
     classes = sorted(set(texts)) if names is None else names
     numbers = {name: number for number, name in enumerate(classes)}
     unknown = np.array([text not in numbers for text in texts])
@@ -195,8 +198,10 @@ def _class_names(path: Path) -> list[str]:
         raise UserError(f"{path} names {len(pairs)} classes, but not by 0 to {len(pairs) - 1}: number them so.")
     names = [name for _, name in pairs]
     first = {name: number for number, name in reversed(pairs)}
-    bad = np.array([not _is_usable(name) or first[name] != number for number, name in pairs])
-    refuse(path, bad, "name", "of no use (blank, repeated or unprintable)", "give each class a name", names.__getitem__)
+    repeated = np.array([first[name] != number for number, name in pairs])
+    refuse(path, repeated, "name", "that an earlier class has", "give each class a name of its own", names.__getitem__)
+    bad = np.array([not is_class_name(name) for name in names])
+    refuse(path, bad, "name", "of no use", f"expected {CLASS_NAME_RULE}, so rename the class", names.__getitem__)
     return names
 
 
@@ -209,11 +214,6 @@ def _numbers_and_names(path: Path) -> list[tuple[int, str]]:
     if not pairs or any(type(number) is not int or type(name) is not str for number, name in pairs):
         raise UserError(f"{path} is not a dict of number to name or name to number: save one such as {{0: 'siren'}}.")
     return sorted(pairs)
-
-
-def _is_usable(name: str) -> bool:
-    """Names reach terminals, tables and file formats; control characters would not stay what they are there."""
-    return bool(name.strip()) and name.isprintable()
 
 
 def _check_lengths(raw: Path, clips: int, labels: int, folds: int) -> None:
@@ -271,9 +271,23 @@ def _read_source(raw: Path) -> str:
     return str(kind)
 
 
-def _read_recipe(raw: Path) -> dict[str, Any] | None:
+def _read_recipe(raw: Path, shape: tuple[int, int]) -> dict[str, Any] | None:
+    """recipe.json as it is, where there is one. Raises UserError where it does not make clips of this shape.
+
+    It goes into the weights, which nobody loads whose recipe contradicts them.
+    """
     path = raw / RECIPE
-    return _read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    value = _read_json(path)
+    made = validate(Recipe, value, str(path)).shape
+    if made != shape:
+        turned = "the one with the other's axes exchanged, " if made == shape[::-1] else ""
+        raise UserError(
+            f"{path} makes clips of (mels, frames) {made} and features.pkl holds clips of {shape}, {turned}"
+            "expected one shape: save the features so, put the recipe there that made them, or leave it out."
+        )
+    return value
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -283,9 +297,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     if len(content) > _MAX_JSON_BYTES:
         raise UserError(f"{path} is larger than {_MAX_JSON_BYTES} bytes: expected a small JSON object.")
     try:
-        value = json.loads(content)
+        value = parse_json(content)
         canonical_json(value)  # refuses NaN and infinity, which are not JSON
-    except (ValueError, RecursionError):
+    except ValueError:
         raise UserError(f"{path} is not valid JSON: expected a JSON object; fix it or leave it out.") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds a JSON {type(value).__name__}: expected an object.")

@@ -2,11 +2,11 @@
 
 import csv
 import io
-import json
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from audiocnn.config.settings import has_conflict, parse_json
 from audiocnn.errors import UserError
 
 WHOLE_NUMBERS = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
@@ -15,7 +15,13 @@ WHOLE_NUMBERS = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's 
 def read_metrics(path: Path) -> Any:
     """The value of metrics/summary.json, or the rows of a CSV beside it as dictionaries of text. Raises UserError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        if has_conflict(content):
+            raise UserError(
+                f"{path} holds a git merge conflict: run 'git checkout --ours dvc.lock metrics', then 'dvc repro', and "
+                "commit what it makes."
+            )
+        text = content.decode()
         return _summary(text) if path.suffix == ".json" else csv_rows(text)
     except FileNotFoundError:
         raise UserError(f"{path} is not here: run 'dvc repro', or restore it with 'git checkout metrics'.") from None
@@ -53,7 +59,7 @@ def headline_metrics(validation: str) -> tuple[str, str]:
 
 
 def _summary(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    value = parse_json(text)
     if not isinstance(value, dict) or not {"dataset", "folds", "protocol"} <= value.keys():
         raise ValueError
     if not isinstance(value["dataset"], str):

@@ -10,7 +10,8 @@ from audiocnn.config.outs import METRICS
 from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
 from audiocnn.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import WHOLE_NUMBERS, damaged, read_metrics, validation_of
-from audiocnn.text import aligned
+from audiocnn.evaluation.unequal_folds import unequal_folds
+from audiocnn.text import aligned, displayed
 
 _RECALL = ("recall_mean", "recall_std")
 Table = Sequence[dict[str, str]]
@@ -31,10 +32,11 @@ def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Ta
     error = _calibration_error(predictions)
     return "\n".join(
         [
-            f"\n{_title(summary)}\n",
+            f"\n{displayed(_title(summary))}\n",
             aligned([list(folds[0]), *map(_fold_cells, folds), *_mean_and_std(folds)]),
-            f"\n{summary['protocol']}; std is over folds",
+            f"\n{displayed(str(summary['protocol']))}; std is over folds",
             *(_interval(name, folds) for name in ("val_acc", "test_acc") if name in folds[0]),
+            *_if_unequal(folds, predictions),
             f"expected calibration error {error:.4f} (all held-out clips, {CALIBRATION_BINS} bins)\n",
             aligned([["class", "clips", "recall", "std"], *map(_class_cells, classes)]),
         ]
@@ -63,6 +65,15 @@ def _interval(name: str, folds: Table) -> str:
     if found is None:
         return f"{name} has no interval: that takes two folds or more"
     return f"{name}'s 95 % interval: {found[0]:.4f} to {found[1]:.4f}, corrected for the clips that folds share"
+
+
+def _if_unequal(folds: Table, predictions: Table) -> list[str]:
+    """The line on folds of very different sizes, where they are."""
+    right: dict[str, list[bool]] = {row["fold"]: [] for row in folds}
+    for row in predictions:
+        right[row["fold"]].append(row["actual"] == row["predicted"])
+    note = unequal_folds([sum(fold) for fold in right.values()], [len(fold) for fold in right.values()])
+    return [note] if note else []
 
 
 def _class_cells(row: dict[str, str]) -> list[str]:

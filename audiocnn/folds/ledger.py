@@ -57,7 +57,8 @@ def record_uploaded(folder: Path, hub: HubSettings, files: Mapping[str, str]) ->
 
 def _uploaded(folder: Path, hub: HubSettings) -> dict[str, str]:
     value = _read_json(folder / UPLOADED)
-    return dict(value["files"]) if value.get("repository") == hub.model_repo else {}
+    files = value.get("files") if value.get("repository") == hub.model_repo else None
+    return dict(files) if isinstance(files, dict) else {}
 
 
 def record_commit(root: Path) -> None:
@@ -67,8 +68,9 @@ def record_commit(root: Path) -> None:
 
 def recent_commits(root: Path) -> list[float]:
     """When commits were made in the last hour, in seconds since 1970, oldest first."""
-    commits: list[float] = _read_json(root / _COMMITS).get("commits", [])
-    return [when for when in commits if 0 <= time.time() - when < 3600]
+    commits = _read_json(root / _COMMITS).get("commits")
+    times = [when for when in commits if type(when) in (int, float)] if isinstance(commits, list) else []
+    return [when for when in times if 0 <= time.time() - when < 3600]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ elsewhere.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
+from audiocnn.checkpoints.folder import fold_folder
+from audiocnn.checkpoints.training_state import read_finished
 from audiocnn.config.arithmetic import with_arithmetic
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.runtime import Runtime, visible_gpus
@@ -79,7 +82,8 @@ class WorkerJob(Settings):
 def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
     """Runs up to `jobs` workers until each has found no more folds to take, showing what they do.
 
-    Raises Stopped after a signal, once all have ended, and UserError where a worker died without a word.
+    Raises Stopped after a signal, once all have ended, and UserError where a worker failed and folds are not finished:
+    the others may have finished its own.
     """
     logs = _log_files(Path(job.root), min(jobs, len(job.keys)))
     with ExitStack() as stack:
@@ -89,11 +93,26 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
         for log in logs:
             log.unlink()
         stop.check()
+    are_finished = all(_is_finished(job, fold) for fold in job.keys)
     for worker, log in zip(workers, logs, strict=True):
-        if worker.exit_code != 0:
-            unexplained = f"a training process ended with code {worker.exit_code}: its last words are in {log}."
-            raise UserError(worker.error or unexplained)
+        if worker.exit_code != 0 and not are_finished:
+            raise UserError(worker.error or _why_it_ended(worker.exit_code, log, len(workers)))
         log.unlink()
+
+
+def _is_finished(job: WorkerJob, fold: int) -> bool:
+    return read_finished(fold_folder(Path(job.root), fold, job.keys[fold]), fold, job.keys[fold]) is not None
+
+
+def _why_it_ended(exit_code: int | None, log: Path, workers: int) -> str:
+    """A sentence on a training process that ended without one of its own."""
+    if exit_code != -signal.SIGKILL:
+        return f"a training process ended with code {exit_code}: its last words are in {log}."
+    fewer = f"set jobs: {workers - 1} in runtime.yaml" if workers > 1 else "set a smaller train.batch_size"
+    return (
+        "a training process was killed (SIGKILL), most likely because memory was full: end other programs or "
+        f"{fewer}, then run the command again, which resumes."
+    )
 
 
 def _log_files(root: Path, count: int) -> list[Path]:
@@ -161,6 +180,7 @@ class _Worker:
     def stop(self) -> None:
         if not self._asked and self.is_running():
             self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)  # one that was stopped (SIGSTOP) would never see the other
         self._asked = True
 
     def new_lines(self) -> list[str]:

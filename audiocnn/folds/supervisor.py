@@ -8,10 +8,12 @@ from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked
 from audiocnn.config.runtime import Runtime, job_count
 from audiocnn.files import write_atomically
 from audiocnn.folds.dvc import current_session, dvc_has
+from audiocnn.folds.memory import fold_memory
 from audiocnn.folds.plan import Plan
 from audiocnn.folds.pool import WorkerJob, run_workers
 from audiocnn.folds.uploads import uploads
 from audiocnn.processes import StopSignal
+from audiocnn.text import displayed
 
 
 def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSignal) -> None:
@@ -20,7 +22,7 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     A fold that fails leaves its error in its folder (error_of) and does not keep the others from training.
     """
     session = current_session()
-    jobs = job_count(runtime, plan.device, plan.train.threads)
+    jobs = job_count(runtime, plan.device, plan.train.threads, fold_memory(plan))
     waiting = [fold for fold in folds if plan.results(fold) is None]
     for fold in waiting:
         write_atomically(plan.folder(fold) / TRAINED_BY, session.encode())
@@ -37,7 +39,7 @@ def _wait_for_other(plan: Plan, fold: int, stop: StopSignal) -> None:
     folder = plan.folder(fold)
     if not is_locked(folder):
         return
-    print(f"fold {fold}: waiting for {holder_of(folder)}, which trains it", flush=True)
+    print(f"fold {fold}: waiting for {displayed(holder_of(folder))}, which trains it", flush=True)
     while True:
         stop.check()
         with fold_lock(folder, timeout=1) as is_free:
@@ -51,7 +53,7 @@ def start_over_if_forced(plan: Plan, folds: Sequence[int]) -> None:
     for fold in folds:
         folder, results = plan.folder(fold), plan.results(fold)
         trained_by = folder / TRAINED_BY
-        is_new = trained_by.exists() and trained_by.read_text() == session
+        is_new = trained_by.exists() and trained_by.read_bytes() == session.encode()
         if results is None or is_new or not dvc_has(fold, results):
             continue
         with fold_lock(folder, timeout=-1):

@@ -6,11 +6,13 @@ were well. Here every request has a timeout, every failure is one exception, and
 """
 
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -120,9 +122,11 @@ def _retry_after(headers: httpx2.Headers) -> float:
 def hub_api(progress: bool = False) -> "HfApi":
     """The library's API object, with every request of the library in this process bounded.
 
-    progress: whether the library draws its bars, on a terminal.
+    progress: whether the library draws its bars, on a terminal. Raises UserError where this machine's settings of the
+    network are none.
     """
-    from huggingface_hub import HfApi, constants, get_session, set_client_factory
+    _check_endpoint()
+    from huggingface_hub import HfApi, constants, set_client_factory
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     # Xet's uploads and downloads go around the client that is bounded here. Its environment variable would be too late
@@ -131,11 +135,41 @@ def hub_api(progress: bool = False) -> "HfApi":
 
     if not (progress and sys.stderr.isatty()):
         disable_progress_bars()
-    hooks = get_session().event_hooks  # the library's own: offline mode, request ids
+    hooks = _event_hooks()
 
     set_client_factory(lambda: _BoundedClient(event_hooks=hooks, follow_redirects=True))
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return HfApi()
+
+
+def _check_endpoint() -> None:
+    """Raises UserError where HF_ENDPOINT is not an address."""
+    endpoint = os.environ.get("HF_ENDPOINT", "")
+    try:
+        parts = urlsplit(endpoint)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:  # half an IPv6 address
+        is_address = False
+    if endpoint and not is_address:
+        raise UserError("HF_ENDPOINT is not an address, expected one such as https://huggingface.co: mend or unset it.")
+
+
+def _event_hooks() -> dict[str, Any]:
+    """The library's own hooks: offline mode, request ids. Its client, made for that, reads the network's settings."""
+    from huggingface_hub import get_session
+
+    proxies = "ALL_PROXY, HTTPS_PROXY or HTTP_PROXY"
+    try:
+        return dict(get_session().event_hooks)
+    except ImportError:
+        raise UserError(f"{proxies} names a SOCKS proxy: run 'pip install socksio', or unset it.") from None
+    except OSError as error:
+        raise UserError(
+            f"the certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read ({error.strerror}): name what is there, "
+            "or unset them."
+        ) from None
+    except ValueError:
+        raise UserError(f"{proxies} is not a proxy, expected an address such as http://host:3128: mend it.") from None
 
 
 def patiently(action: Callable[[], Answer], *, quiet: bool = False) -> Answer:

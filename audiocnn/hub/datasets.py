@@ -42,11 +42,7 @@ def download(repository: str, commit: str, names: Sequence[str], folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     task = f"get dataset {repository} at {commit}"
     try:
-        damaged = _download(repository, commit, names, folder)
-        if damaged:
-            for name in damaged:
-                (folder / name).unlink()
-            damaged = _download(repository, commit, names, folder)
+        damaged = _download(repository, commit, names, folder) and _download(repository, commit, names, folder)
     except HubError as trouble:
         raise explained(trouble, task) from None
     if damaged:
@@ -55,7 +51,7 @@ def download(repository: str, commit: str, names: Sequence[str], folder: Path) -
 
 
 def _download(repository: str, commit: str, names: Sequence[str], folder: Path) -> list[str]:
-    """One download of what is missing; returns the names of files whose checksum is wrong."""
+    """One download of what is missing; returns the names of files whose checksum was wrong, which are deleted."""
     api = hub_api(progress=True)
     patiently(
         lambda: api.snapshot_download(
@@ -71,7 +67,10 @@ def _download(repository: str, commit: str, names: Sequence[str], folder: Path) 
     result = patiently(
         lambda: api.verify_repo_checksums(repository, repo_type="dataset", revision=commit, local_dir=folder)
     )
-    return [mismatch["path"] for mismatch in result.mismatches]
+    damaged = [str(mismatch["path"]) for mismatch in result.mismatches]
+    for name in damaged:  # also of the last try: the next fetch has two of its own
+        (folder / name).unlink()
+    return damaged
 
 
 def push_dataset(folder: Path, names: Sequence[str], card: str, repository: str) -> None:

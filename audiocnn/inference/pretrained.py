@@ -9,6 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from audiocnn.config.class_names import is_class_name
 from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS, ModelParams
 from audiocnn.config.settings import validate
 from audiocnn.errors import UserError
@@ -157,7 +158,7 @@ def _lie(header: WeightsHeader, sizes: _Sizes, recipe: Recipe | None) -> str | N
         (header.format == 1, f"its format is {header.format}, and this version knows 1"),
         (len(names) == sizes.classes, f"{len(names)} classes for {sizes.classes} logits"),
         (len(set(names)) == len(names), "two classes of one name"),
-        (all(name.strip() and name.isprintable() for name in names), "a class without a name that can be printed"),
+        (all(map(is_class_name, names)), "a class whose name may not be one"),
         (tuple(model.encoder_channels) == sizes.encoder_channels, "encoder_channels"),
         (model.conv1d_channels == sizes.conv1d_channels, "conv1d_channels"),
         (model.hidden_units == sizes.hidden_units, "hidden_units"),

@@ -10,6 +10,7 @@ from audiocnn.evaluation.fold_results import FoldResult, mixture
 from audiocnn.evaluation.metrics import confidences, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import headline_metrics
 from audiocnn.evaluation.rows import class_rows, fold_row
+from audiocnn.evaluation.unequal_folds import unequal_folds
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.front_matter import front_matter
 from audiocnn.sound.leak_counts import LeakCounts
@@ -45,12 +46,17 @@ _FILES = (
 
 
 def model_card(
-    params: Params, results: Sequence[FoldResult], header: WeightsHeader, repository: str, leaks: LeakCounts | None
+    params: Params,
+    results: Sequence[FoldResult],
+    header: WeightsHeader,
+    repository: str,
+    leaks: LeakCounts | None,
+    doubts: Sequence[str],
 ) -> str:
     """The text of README.md, without a date: the same run gives the same bytes.
 
     results: of all folds, in order. header: that of any fold's weights. repository: OWNER/NAME. leaks: None where
-    they were not looked for.
+    they were not looked for. doubts: sentences on the data.
     """
     sections = [
         f"---\n{front_matter(params, results, repository)}\n---",
@@ -58,6 +64,7 @@ def model_card(
         f"AudioCNN, a small convolutional network, trained to tell {len(header.classes)} classes of sound apart; "
         f"one file of weights for each of {len(results)} folds of a cross-validation.",
         f"## Data\n\n{_data(params, results, header)}\n\nLeaks {leaks.sentence if leaks else 'were not looked for'}.",
+        *(f"**Check.** {doubt}" for doubt in doubts),
         f"## Results\n\n{_PROTOCOLS[results[0].validation]}",
         _headline(results),
         _fold_table(results),
@@ -158,6 +165,9 @@ def _limits(results: Sequence[FoldResult], header: WeightsHeader) -> str:
     ]
     if header.recipe is None:
         limits.append("It takes spectrograms that must be made as the dataset's were.")
+    correct = [int((result.predictions == result.labels).sum()) for result in results]
+    if unequal := unequal_folds(correct, [len(result.labels) for result in results]):
+        limits.append(f"{unequal}.")
     if mixed := mixture(results):
         limits.append(f"{mixed}.")
     return "\n".join(f"- {limit}" for limit in limits)

@@ -10,6 +10,7 @@ from audiocnn.config.hub_names import is_repository
 from audiocnn.config.outs import FOLD_RESULTS, HISTORIES, METRICS, MODELS, PREPARED, weights_name, weights_number
 from audiocnn.config.params import PARAMS_FILE, Params, read_params
 from audiocnn.config.train_params import params_digest
+from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows
 from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_fold_results
@@ -88,7 +89,7 @@ def _release_files(release: _Release, origin: Origin, repository: str) -> dict[s
     names = [weights_name(result.fold) for result in results]
     histories = [{"fold": result.fold, **result.history.model_dump(mode="json")} for result in results]
     return {
-        "README.md": model_card(release.params, results, release.headers[0], repository, leaks).encode(),
+        "README.md": model_card(release.params, results, release.headers[0], repository, leaks, _doubts()).encode(),
         **{name: (MODELS / name).read_bytes() for name in names},
         PARAMS_FILE.name: params_yaml(release.params),
         ORIGIN: json_text(origin.model_dump(mode="json")).encode(),
@@ -98,6 +99,14 @@ def _release_files(release: _Release, origin: Origin, repository: str) -> dict[s
         HISTORIES.name: HISTORIES.read_bytes(),
         "confusion_matrix.png": confusion_png(results),
     }
+
+
+def _doubts() -> list[str]:
+    """What prepare found in the data; nothing where the data is not here."""
+    try:
+        return read_meta(PREPARED).doubts()
+    except UserError:
+        return []
 
 
 def _read_release() -> _Release:

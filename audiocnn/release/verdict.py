@@ -12,7 +12,7 @@ from audiocnn.checkpoints.failure import error_of
 from audiocnn.comparison.differing import differing
 from audiocnn.config.outs import fold_result_name, weights_name
 from audiocnn.config.params import PARAMS_FILE, Params
-from audiocnn.config.settings import flat, parse_yaml, validate
+from audiocnn.config.settings import flat, parse_json, parse_yaml, validate
 from audiocnn.data.prepared import META
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows
@@ -157,8 +157,8 @@ def _released_row(release: Release, fold: int) -> dict[str, str] | None:
 
 def _released_summary(release: Release) -> dict[str, Any] | None:
     try:
-        value = json.loads(release.text("summary.json") or b"")
-    except (ValueError, RecursionError):
+        value = parse_json(release.text("summary.json") or b"")
+    except ValueError:
         return None
     return flat(value) if isinstance(value, dict) else None
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from audiocnn.evaluation.metrics import Floats, Labels, class_recalls, confusion_counts, expected_calibration_error
 from audiocnn.evaluation.read import validation_of
+from audiocnn.evaluation.unequal_folds import unequal_folds
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ class CrossValidation:
         """The accuracy, from 0 to 1, of always predicting the most frequent class."""
         clips = self.confusion_counts.sum(axis=1)
         return float(clips.max() / clips.sum())
+
+    @property
+    def doubts(self) -> list[str]:
+        """What keeps the mean over folds from being the whole story, a sentence each."""
+        correct = [int((fold.actual == fold.predicted).sum()) for fold in self.folds]
+        note = unequal_folds(correct, [len(fold.rows) for fold in self.folds])
+        return [f"{note}."] if note else []
 
     @property
     def calibration_error(self) -> float:

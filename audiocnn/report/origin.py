@@ -10,7 +10,7 @@ from audiocnn import __version__
 from audiocnn.comparison.committed import PARAMS, comparison
 from audiocnn.comparison.git import git
 from audiocnn.config import hub_names
-from audiocnn.config.data_params import source_kind
+from audiocnn.config.data_params import source_kind, without_password
 from audiocnn.config.dvc_lock import LOCK, Lock, is_code
 from audiocnn.config.outs import FOLD_RESULTS, METRICS
 from audiocnn.config.params import Params, read_params
@@ -103,8 +103,11 @@ def version_rows(root: Path, crossval: CrossValidation) -> _Rows:
 
 def _commit(root: Path) -> str:
     """The checked-out commit, its date, and whether tracked files differ from it."""
-    described = git(root, "describe", "--always", "--tags", "--dirty", "--abbrev=12")
-    day = git(root, "log", "-1", "--format=%cs")
+    try:
+        described = git(root, "describe", "--always", "--tags", "--dirty", "--abbrev=12")
+        day = git(root, "log", "-1", "--format=%cs")
+    except UserError as error:
+        return f"not known: {error}"
     if described is None or day is None:
         return "none: this is not a git repository with a commit"
     name = described.decode().strip()
@@ -159,7 +162,7 @@ def _text(value: Any) -> str:
 def _public(source: str) -> str:
     """A source without the path of somebody's folder, which may name a person."""
     path = Path(source)
-    return source if "://" in source or not path.is_absolute() else f"a folder called {path.name}"
+    return without_password(source) if "://" in source or not path.is_absolute() else f"a folder called {path.name}"
 
 
 def _python() -> str:

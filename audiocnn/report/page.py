@@ -60,7 +60,7 @@ def _page(crossval: CrossValidation, root: Path) -> str:
         {
             "crossval": crossval,
             "headline": _headline(crossval),
-            "doubts": origin.doubts(root, lock, crossval),
+            "doubts": [*origin.doubts(root, lock, crossval), *crossval.doubts, *(meta.doubts() if meta else [])],
             "params": origin.param_rows(params),
             "dataset": origin.dataset_rows(crossval, params, meta, read_leaks(root / PREPARED)),
             "dataset_name": origin.dataset_name(crossval, params),

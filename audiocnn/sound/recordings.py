@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from audiocnn.config.class_names import check_class_names
 from audiocnn.errors import UserError
 from audiocnn.sound.columns import is_whole
 from audiocnn.sound.layouts import SPLITS, Entry, Listing
@@ -106,12 +107,11 @@ def _numbered_classes(entries: Sequence[Entry]) -> dict[int | str, str]:
 
 
 def _check_names(entries: Sequence[Entry]) -> None:
-    """Raises UserError where a name cannot be printed, or two are one but for their spelling or their label."""
+    """Raises UserError where a name may not be one, or two are one but for their spelling or their label."""
     seen: dict[str, Entry] = {}
     for entry in entries:
         name = entry.class_name
-        if not name.strip() or not name.isprintable():
-            raise UserError(f"{displayed(entry.where)}: the class {name!r} cannot be printed: give it another name.")
+        check_class_names([name], displayed(entry.where))
         first = seen.setdefault(_spelling(name), entry)
         if first.class_name != name:
             raise UserError(

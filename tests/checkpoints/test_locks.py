@@ -1,6 +1,8 @@
 """One process at a time trains a fold, under a KEY that tells its checkpoints from those of other settings."""
 
+import errno
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.train_params import TrainParams
 from audiocnn.data.prepared import Meta
+from audiocnn.errors import UserError
 from audiocnn.training.loop import train_fold
 from audiocnn.training.state import FoldJob
 from tests.support.prepared import write_prepared
@@ -140,3 +143,22 @@ def test_a_finished_fold_is_published_again_without_training(tmp_path: Path) -> 
     published.unlink()
     assert "epoch" not in run_stage(setting)
     assert published.read_bytes() == content
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
+def test_a_file_system_without_locks_is_a_sentence_and_no_endless_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(UserError, match="file system without locks"), fold_lock(tmp_path, timeout=-1):
+        pass
+
+
+def test_a_lock_of_another_host_says_whose_since_when_and_which_file_to_remove(tmp_path: Path) -> None:
+    (tmp_path / "holder.json").write_text('{"pid": 7, "host": "far-away"}')
+    words = holder_of(tmp_path)
+    assert re.match(r"process 7 on far-away since \d{4}-\d\d-\d\d \d\d:\d\d ", words)
+    assert f"remove {tmp_path / 'lock'}" in words

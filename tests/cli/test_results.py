@@ -12,6 +12,8 @@ from audiocnn.cli import results as results_command
 from audiocnn.comparison.committed import comparison
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows as tables
+from audiocnn.evaluation.table import print_table
+from audiocnn.evaluation.write import write_outs
 from audiocnn.files import write_json
 from tests.support.results import fold_result, written_and_read
 from tests.support.revisions import git
@@ -93,13 +95,45 @@ def test_the_table_needs_only_metrics(project: Path, capsys: pytest.CaptureFixtu
     assert f"{sum(accuracies) / 2:.4f}" in mean.split()
 
 
+def test_very_unequal_folds_are_said_and_the_accuracy_over_all_clips_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = written_and_read(tmp_path, fold_result(0, clips=6), fold_result(1, clips=24))
+    write_outs(results, tmp_path / "metrics", tmp_path / "histories.pkl")
+    print_table(tmp_path / "metrics")
+    correct = sum(int((result.predictions == result.labels).sum()) for result in results)
+    line = f"very unequal, 6 to 24 clips held out: over all clips together the accuracy is {correct / 30:.4f}"
+    assert line in capsys.readouterr().out
+
+
+def test_folds_of_about_one_size_are_not_remarked_upon(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_results(project)
+    assert "unequal" not in capsys.readouterr().out
+
+
 def test_without_results_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"summary.json is not here: run 'dvc repro'"):
         print_results(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["summary.json", "folds.csv", "classes.csv", "predictions.csv"])
-@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD\na,b\n", "{}", "\udcff"])
+def test_a_merge_conflict_gets_advice_that_works(project: Path, name: str) -> None:
+    before = (project / f"metrics/{name}").read_text()
+    git(project, "checkout", "-q", "-b", "other")
+    (project / f"metrics/{name}").write_text(before.replace("0", "1"))
+    git(project, "commit", "-qam", "other")
+    git(project, "checkout", "-q", "-")
+    (project / f"metrics/{name}").write_text(before.replace("0", "2"))
+    git(project, "commit", "-qam", "here")
+    subprocess.run(["git", "merge", "other"], cwd=project, capture_output=True)
+    with pytest.raises(UserError, match="merge conflict: run 'git checkout --ours dvc"):
+        print_results(project)
+    git(project, "checkout", "-q", "--ours", "dvc.lock", "metrics")
+    assert (project / f"metrics/{name}").read_text() == before.replace("0", "2")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "folds.csv", "classes.csv", "predictions.csv"])
+@pytest.mark.parametrize("content", ["", "{}", "\udcff", "[" * 3000])
 def test_a_damaged_file_is_named(project: Path, name: str, content: str) -> None:
     (project / f"metrics/{name}").write_text(content, errors="surrogateescape")
     with pytest.raises(UserError, match=f"{name} is damaged"):

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from audiocnn.config.dvc_lock import parse_lock
 from audiocnn.config.params import Params, read_params
 from audiocnn.config.runtime import Runtime, read_runtime
+from audiocnn.config.settings import parse_json, parse_yaml
 from audiocnn.errors import UserError
 from tests.support.paths import ROOT
 
@@ -54,7 +56,13 @@ def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, written: str
         ("folds: [0]\ndata: {sha256: {features: abc}}", ["data.sha256", "features.pkl"]),
         ("folds: [0]\ndata: {sha256: {features.pkl: abc}}", ["data.sha256", "64 lower-case hex digits"]),
         ("folds: [0]\ndata: {source: ' '}", ["data.source"]),
+        ("folds: [0]\nmodel: {hidden_units: 10000000000}", ["model.hidden_units is 10000000000", "equal to 16384"]),
+        ("folds: [0]\nmodel: {encoder_channels: [8, 8, 99999]}", ["model.encoder_channels.2 is 99999", "16384"]),
+        ("folds: [0]\ntrain: {epochs: 10000000000}", ["train.epochs is 10000000000", "equal to 1000000"]),
+        ("folds: [0]\ntrain: {batch_size: 10000000000}", ["train.batch_size", "equal to 1000000"]),
+        ('folds: [0]\n"\\e[31m": 1', ["[31m is not a setting"]),
         ("- a list", ["the file"]),
+        ("<<<<<<< HEAD\nfolds: [0]\n=======\nfolds: [1]\n>>>>>>> other", ["git merge conflict"]),
         ("a: [unclosed", ["not valid YAML"]),
         ("!!python/object/apply:os.system [true]", ["not valid YAML"]),
     ],
@@ -63,10 +71,52 @@ def test_a_mistake_is_one_sentence_that_names_the_key(tmp_path: Path, text: str,
     with pytest.raises(UserError) as caught:
         params_with(tmp_path, text)
     message = str(caught.value)
-    assert "\n" not in message
+    assert message.isprintable()
     assert "params.yaml" in message
     for word in words:
         assert word in message
+
+
+DOUBLED = "".join(f"a{i + 1}: &a{i + 1} [*a{i}, *a{i}]\n" for i in range(60))
+BOMBS = {
+    "aliases that multiply": "a0: &a0 [x]\n" + DOUBLED,
+    "merged aliases that multiply": "a0: &a0 {x: 1}\n" + DOUBLED.replace("[", "{<<: [").replace("]", "]}"),
+    "a value that contains itself": "folds: &a [*a]",
+    "brackets": "[" * 3000,
+    "closed brackets": "[" * 3000 + "]" * 3000,
+    "a chain of aliases": "a0: &a0 {x: 1}\n" + "".join(f"a{i + 1}: &a{i + 1} {{x: *a{i}}}\n" for i in range(900)),
+    "a number of 5,000 digits": "folds: [" + "9" * 5000 + "]",
+    "a time that is none": "!!timestamp x",
+    "a number that is none": '!!int ""',
+    "many megabytes": "#" * 5_000_000,
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_yaml_bomb_is_one_short_sentence(tmp_path: Path, bomb: str) -> None:
+    with pytest.raises(UserError) as caught:
+        params_with(tmp_path, BOMBS[bomb])
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_dvc_lock_that_is_a_bomb_is_none(bomb: str) -> None:
+    assert parse_lock(BOMBS[bomb].encode()) == {}
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, '{"a":' * 3000 + "1" + "}" * 3000, "9" * 5000, "[" * 60 + "]" * 60])
+def test_a_json_bomb_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"nested|digits|delimiter"):
+        parse_json(text)
+
+
+def test_aliases_that_stand_for_little_are_read() -> None:
+    assert parse_yaml(b"a: &a {lr: 1}\nb: *a\nc: {<<: *a, x: 2}") == {
+        "a": {"lr": 1},
+        "b": {"lr": 1},
+        "c": {"lr": 1, "x": 2},
+    }
 
 
 def test_a_missing_file_says_how_to_get_it_back(tmp_path: Path) -> None:

@@ -45,6 +45,25 @@ def test_previous_fold_of_two_folds_leaves_nothing_to_train_on_and_says_so(prepa
         split_rows(prepared, meta_of([1, 3]), 0, "previous_fold")
 
 
+@pytest.mark.parametrize(("fold", "refused"), [(0, False), (1, True), (2, False)])
+def test_a_split_whose_training_rows_lack_a_class_is_refused_and_names_the_folds(
+    tmp_path: Path, fold: int, refused: bool
+) -> None:
+    """Class 1 is in folds 4 and 5 alone, which is enough for held_out and too little for previous_fold."""
+    np.save(tmp_path / "folds.npy", np.array([4, 4, 5, 5, 6, 6]))
+    np.save(tmp_path / "labels.npy", np.array([0, 1, 0, 1, 0, 0]))
+    meta = meta_of([4, 5, 6])
+    split_rows(tmp_path, meta, fold, "held_out")
+    if not refused:
+        split_rows(tmp_path, meta, fold, "previous_fold")
+        return
+    with pytest.raises(UserError) as error:
+        split_rows(tmp_path, meta, fold, "previous_fold")
+    text = str(error.value)
+    assert "1 of 2 classes that no clip trains where folds 4 and 5 are kept from training" in text
+    assert "label 1 (b): its 2 clips, from row 1, are all in folds 4 and 5" in text
+
+
 def test_a_batch_is_its_rows_gathered_in_their_order(prepared: Path) -> None:
     dataset = open_dataset(prepared, "cpu")
     features = np.load(prepared / "features.npy")

@@ -121,6 +121,7 @@ def test_the_demo_is_fetched_by_default_and_needs_no_pin(folder: Path) -> None:
         ("hf://models/a/b", "expected hf://datasets/OWNER/NAME@REVISION"),
         ("hf://datasets/a/b/file.pkl", "expected hf://datasets/OWNER/NAME@REVISION"),
         ("https://huggingface.co/datasets/a/b", "did you mean hf://datasets/a/b@main"),
+        ("https://me:pass@word@example.com/a", "data.source is 'https://example.com/a'"),
         ("s3://bucket/a", "expected hf://datasets/OWNER/NAME@REVISION"),
         ("mine/labels.pkl", "which is a file: give the folder"),
         ("nowhere", "there is no folder .*nowhere: Expected demo"),

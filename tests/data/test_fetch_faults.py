@@ -207,6 +207,16 @@ def test_bytes_that_stay_wrong_are_refused(hub: FakeHub, fetching: Fetching) -> 
     assert not fetching.raw.exists()
 
 
+def test_after_wrong_bytes_the_next_fetch_has_two_tries_of_its_own(hub: FakeHub, fetching: Fetching) -> None:
+    hub.faults.append(Fault("corrupt", path="labels.pkl", method="GET", times=2))
+    with pytest.raises(UserError, match="came twice with other bytes"):
+        fetching()
+    assert list(fetching.folder.glob("data/staging/*/labels.pkl")) == []
+    hub.faults.append(Fault("corrupt", path="labels.pkl", method="GET", times=1))
+    fetching()
+    assert fetching.contents() == FILES
+
+
 def test_a_pin_refuses_other_bytes_by_name_and_digest(hub: FakeHub, fetching: Fetching) -> None:
     actual = hashlib.sha256(FILES["folds.pkl"]).hexdigest()
     with pytest.raises(UserError, match=f"folds.pkl .* is refused: its sha256 is {actual}, expected {'1' * 64}"):

@@ -20,6 +20,7 @@ import pytest
 from audiocnn.data.pickles import read_pickle
 from audiocnn.errors import UserError
 from tests.support.paths import ROOT
+from tests.support.pickle_bombs import PICKLE_BOMBS, pickle_bomb
 from tests.support.processes import environment
 
 PROTOCOLS = [2, 3, 4, 5]
@@ -311,6 +312,42 @@ def test_a_small_file_cannot_ask_for_much_memory(tmp_path: Path, bomb: str) -> N
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("audiocnn.errors.UserError: ")
     assert "memory" not in done.stderr.splitlines()[-1]
+
+
+MEASURED = """
+import resource, sys, time
+from pathlib import Path
+from audiocnn.data.pickles import read_pickle
+from audiocnn.errors import UserError
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+memory, seconds = peak(), time.process_time()
+try:
+    read_pickle(Path(sys.argv[1]))
+except UserError:
+    pass
+print(time.process_time() - seconds, peak() - memory)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PICKLE_BOMBS)
+def test_time_and_memory_are_bounded_by_the_files_size(tmp_path: Path, name: str) -> None:
+    """5 s of a processor and a second for each megabyte; 100 MB and 10 times the file's size."""
+    path, content = tmp_path / "bomb.pkl", pickle_bomb(name)
+    path.write_bytes(content)
+    command = [sys.executable, "-c", MEASURED, str(path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
+    seconds, memory = map(float, done.stdout.split())
+    assert seconds < 5 + len(content) / 1e6
+    assert memory < 100e6 + 10 * len(content)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_list_of_a_hundred_thousand_arrays_or_scalars_is_read(tmp_path: Path, protocol: int) -> None:
+    arrays = list(np.zeros((100_000, 8, 2), dtype=np.float32))
+    assert len(read(tmp_path, pickle.dumps([array.copy() for array in arrays], protocol))) == 100_000
+    assert read(tmp_path, pickle.dumps(list(np.arange(100_000)), protocol)) == list(range(100_000))
 
 
 def test_a_memo_index_of_four_billion_costs_nothing(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ CLIPS, MELS, FRAMES, FOLDS = 24, 8, 16, 3
 LABELS = np.arange(CLIPS) % 2
 NUMBERS = np.repeat([2, 5, 9], CLIPS // FOLDS)
 NAMES = {0: "bell", 1: "siren"}
+RECIPE = {"rate": 8000, "seconds": 1.0, "n_fft": 512, "hop_length": 500, "n_mels": MELS}  # of (MELS, FRAMES)
 
 Array = npt.NDArray[Any]
 
@@ -137,12 +138,67 @@ def test_classes_without_names_are_called_by_their_numbers(tmp_path: Path) -> No
     assert run(tmp_path, class_mapping=None).classes == ["0", "1"]
 
 
+def test_identical_clips_in_two_folds_and_under_two_labels_are_counted_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Row 0 (fold 2, bell) is also row 8 (fold 5, bell) and row 17 (fold 9, siren); rows 2 and 3 are both of fold 2."""
+    features = spectrograms()
+    features[[8, 17]] = features[0]
+    features[3] = features[2]
+    meta = run(tmp_path, features=features.astype(np.float64))
+    assert (meta.copied, meta.contradicting) == (3, 5)
+    assert read_meta(tmp_path / "prepared") == meta
+    shown = capsys.readouterr().out
+    assert "3 of 24 clips are identical to one in another fold" in shown
+    assert "5 of 24 clips are identical to one with another label" in shown
+
+
+def test_clips_of_which_none_is_another_are_not_remarked_upon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meta = run(tmp_path)
+    assert (meta.copied, meta.contradicting, meta.doubts()) == (0, 0, [])
+    assert "identical" not in capsys.readouterr().out
+
+
+def test_very_unequal_folds_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, (0, 1), folds=np.repeat([2, 5], [6, 18]))
+    assert "folds are very unequal, 6 to 18 clips" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("shape", "hinted"), [((173, 128), True), ((128, 173), False), ((64, 64), False)])
+def test_features_that_look_as_if_time_and_mel_were_exchanged_get_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, int], hinted: bool
+) -> None:
+    run(tmp_path, features=spectrograms(*shape))
+    assert ("exchange the features' axes" in capsys.readouterr().out) is hinted
+
+
 def test_source_and_recipe_are_taken_over(tmp_path: Path) -> None:
     raw = write(tmp_path / "raw")
     (raw / "source.json").write_text(json.dumps({"kind": "hub", "files": {}}))
-    (raw / "recipe.json").write_text(json.dumps({"rate": 22050}))
+    (raw / "recipe.json").write_text(json.dumps(RECIPE))
     meta = prepare(raw, tmp_path / "prepared", (0, 1, 2))
-    assert (meta.source, meta.recipe) == ("hub", {"rate": 22050})
+    assert (meta.source, meta.recipe) == ("hub", RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"n_mels": 10},
+            r"makes clips of \(mels, frames\) \(10, 16\) and .* holds clips of \(8, 16\), expected one shape",
+        ),
+        ({"n_mels": 16, "hop_length": 1000}, r"\(16, 8\) .* holds clips of \(8, 16\), the one with the other's axes"),
+        ({"hop": 500}, r"recipe\.json: hop is not a setting: .*Allowed here: rate, "),
+    ],
+)
+def test_a_recipe_that_does_not_make_the_features_is_refused_with_both_shapes(
+    tmp_path: Path, changes: dict[str, int], expected: str
+) -> None:
+    raw = write(tmp_path / "raw")
+    (raw / "recipe.json").write_text(json.dumps({**RECIPE, **changes}))
+    assert re.search(expected, refusal(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["source.json", "recipe.json"])
@@ -220,7 +276,10 @@ BAD_TARGETS: dict[str, tuple[dict[str, Any], str]] = {
         {"labels": ["bell", "drill"] * 12},
         "12 labels that class_mapping.pkl does not name, the first",
     ),
-    "an escape as label": ({"labels": ["a", "\x1b["] * 12, "class_mapping": None}, "unprintable), the first is row 1"),
+    "an escape as label": (
+        {"labels": ["a", "\x1b["] * 12, "class_mapping": None},
+        "labels of no use, the first is row 1",
+    ),
     "text in a list": ({"labels": [*LABELS.tolist()[:-1], "bell"]}, "1 item other than numbers, the first is row 23"),
     "true and false": ({"labels": LABELS.astype(bool)}, "bool"),
     "one-hot": ({"labels": np.eye(2)[LABELS]}, "shape (24, 2)"),
@@ -245,10 +304,11 @@ BAD_TARGETS: dict[str, tuple[dict[str, Any], str]] = {
     "names from 1": ({"class_mapping": {1: "bell", 2: "siren"}}, "not by 0 to 1"),
     "one name twice": (
         {"class_mapping": {0: "bell", 1: "bell"}},
-        "1 name of no use (blank, repeated or unprintable), the first is row 1",
+        "1 name that an earlier class has, the first is row 1 ('bell')",
     ),
     "one number twice": ({"class_mapping": {"bell": 0, "siren": 0}}, "not by 0 to 1"),
-    "an escape sequence": ({"class_mapping": {0: "bell", 1: "\x1b[31m"}}, "unprintable"),
+    "an escape sequence": ({"class_mapping": {0: "bell", 1: "\x1b[31m"}}, "printable characters"),
+    "a script": ({"class_mapping": {0: "bell", 1: "</script><script>x"}}, "1 name of no use, the first is row 1"),
     "no names": ({"class_mapping": {}}, "class_mapping.pkl is not a dict"),
     "a list of names": ({"class_mapping": ["bell", "siren"]}, "class_mapping.pkl is not a dict"),
     "mixed keys": ({"class_mapping": {0: "bell", "siren": 1}}, "class_mapping.pkl is not a dict"),

@@ -44,6 +44,15 @@ def process(folder: Path, folds: list[int]) -> None:
     subprocess.run(command, cwd=folder, env=environment(PYTHONPATH=str(ROOT)), check=True)
 
 
+def test_no_name_that_a_page_would_run_reaches_metrics(tmp_path: Path, stage: Stage) -> None:
+    """`dvc plots show` pastes metrics/*.csv into a script element."""
+    write_fold_results(tmp_path, fold_result(0, classes=["bell", "</script><script>alert(1)</script>"]))
+    code, _, error = stage.run(tmp_path, [0])
+    assert (code, error.count("\n")) == (1, 1)
+    assert "results/folds has a class called '</script>" in error
+    assert not (tmp_path / "metrics").exists()
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     paths = [*(folder / "metrics").iterdir(), folder / "models/all_fold_histories.pkl"]
     return {path.name: path.read_bytes() for path in paths}

@@ -23,14 +23,12 @@ from tests.support.clones import Project, epochs_trained, make_clone, stages_run
 pytestmark = pytest.mark.slow
 
 LONG = {"epochs": 30, "early_stopping_patience": 30}  # long enough to be killed in several times
-# When it is killed, by what it prints, and how. A killed worker comes late: the others train their folds to the end,
-# and dvc may publish all but the last, which stage train_fold@2 then is.
+# When it is killed, by what it prints, and how.
 REPRO_KILLS: list[tuple[str, Kill]] = [
     ("Running stage 'prepare'", kill_dvc(signal.SIGKILL)),
     (r"fold 0: epoch +1 ", kill_dvc(signal.SIGKILL)),
     (r"fold \d: epoch", kill_group(signal.SIGINT)),
     (r"fold \d: epoch", kill_group(signal.SIGKILL)),
-    (r"fold \d: epoch", kill_worker(signal.SIGKILL)),
     ("Running stage 'train_fold@2'", kill_dvc(signal.SIGTERM)),
     ("Running stage 'aggregate'", kill_group(signal.SIGKILL)),
 ]
@@ -73,6 +71,38 @@ def test_repro_killed_in_several_folds_ends_in_the_lock_of_an_undisturbed_run(
     resumed = re.findall(r"^fold (\d): resuming after epoch", "".join(outputs), flags=re.MULTILINE)
     assert len(set(resumed)) > 1
     assert stages_run(outputs[-1]) == ["aggregate"]
+
+
+def test_a_killed_worker_whose_folds_the_other_finishes_costs_nothing(
+    start: Project, undisturbed: Project, tmp_path: Path
+) -> None:
+    project = start.copy(tmp_path / "clone")
+    repro = Repro(project, "repro")
+    repro.wait_for(r"fold \d: epoch")
+    assert kill_worker(signal.SIGKILL)(project, repro)
+    assert repro.end() == 0, repro.output
+    assert results(project) == results(undisturbed)
+
+
+def test_a_worker_that_is_killed_is_named_with_what_to_set(start: Project, tmp_path: Path) -> None:
+    project = start.copy(tmp_path / "clone")
+    project.set_runtime(jobs=1)
+    repro = Repro(project, "repro")
+    repro.wait_for(r"fold \d: epoch")
+    assert kill_worker(signal.SIGKILL)(project, repro)
+    assert repro.end() != 0
+    assert "was killed (SIGKILL), most likely because memory was full" in repro.output
+    assert "set a smaller train.batch_size" in repro.output
+
+
+def test_a_worker_that_is_stopped_does_not_hold_up_the_end(start: Project, tmp_path: Path) -> None:
+    project = start.copy(tmp_path / "clone")
+    repro = Repro(project, "repro")
+    repro.wait_for(r"fold \d: epoch")
+    assert kill_worker(signal.SIGSTOP)(project, repro)
+    assert kill_group(signal.SIGINT)(project, repro)
+    assert repro.end() != 0
+    assert still_alive(project) == []
 
 
 def test_a_stage_whose_dvc_was_killed_before_it_looked_ends_at_once(start: Project) -> None:

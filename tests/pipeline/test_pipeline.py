@@ -192,6 +192,15 @@ def test_a_fold_that_fails_fails_in_its_own_stage_alone_and_the_others_go_on(cop
     assert stages_run(again)[-1] == "aggregate"
 
 
+def test_no_shell_sees_what_a_list_in_params_yaml_holds(copied: Project) -> None:
+    params = copied.read("params.yaml").decode().replace("folds:\n- 0\n", "folds:\n- 0; touch planted\n")
+    (copied.path / "params.yaml").write_text(params)
+    output = copied.dvc("repro", "--force", "--single-item", "train_fold", expect=255)
+    assert "Running stage 'train_fold@0; touch planted'" in output
+    assert "expected train_fold@K" in one_error(output)
+    assert not (copied.path / "planted").exists()
+
+
 def test_params_edited_while_folds_train_publish_nothing(copied: Project, trained: Project) -> None:
     copied.set_params(train={"lr": 0.003, "epochs": 50, "early_stopping_patience": 50})
     process = subprocess.Popen(

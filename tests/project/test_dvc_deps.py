@@ -117,3 +117,7 @@ def test_a_module_is_found_however_it_is_imported(tmp_path: Path, line: str) -> 
 
 def test_the_modules_said_to_decide_no_result_exist() -> None:
     assert {name for name in NO_RESULT if not file_of(name)} == set()
+
+
+def test_no_command_in_dvc_yaml_holds_text_out_of_params_yaml() -> None:
+    assert [name for name, stage in STAGES.items() if "$" in stage["cmd"]] == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -160,6 +161,22 @@ def test_code_of_the_pull_request_never_runs_with_a_token_that_writes() -> None:
     assert REVIEW["steps"][0]["with"]["persist-credentials"] is False
     assert [list(step) for step in COMMENT["steps"]] == [["uses", "env", "with"]]  # no checkout, no command
     assert COMMENT["steps"][0]["uses"].startswith("actions/github-script@")
+
+
+def test_every_action_is_pinned_by_its_commit() -> None:
+    for workflow in (ROOT / ".github/workflows").glob("*.yml"):
+        uses = re.findall(r"uses: (.*)", workflow.read_text())
+        assert [action for action in uses if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", action)] == []
+
+
+@pytest.mark.slow
+def test_a_value_in_params_yaml_is_text_in_the_comment(history: Path, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "-q", history.as_uri(), "clone")
+    params = tmp_path / "clone/params.yaml"
+    params.write_text(params.read_text() + "note: '![](https://example.com/x.png) <b>@somebody</b> | |'\n")
+    row = comment(tmp_path / "clone", "HEAD").splitlines()[-1]
+    assert r"\!\[\](https" in row or r"!\[\](https" in row
+    assert r"\<b\>@<!-- -->somebody" in row
 
 
 def test_no_text_of_a_pull_request_is_pasted_into_a_command() -> None:

@@ -21,7 +21,7 @@ from audiocnn.model.network import AudioCNN
 from audiocnn.release.confusion_picture import confusion_png
 from audiocnn.report import confusion_matrix
 from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
-from tests.support.prepared import CLASSES
+from tests.support.prepared import CLASSES, write_prepared
 from tests.support.results import fold_result, write_fold_results
 from tests.support.weights import make_weights, without_header, write_finished_run, write_weights
 
@@ -83,6 +83,14 @@ def test_params_leave_as_values_without_a_comment_or_the_path_of_a_folder(run: P
     assert values["data"]["source"] == "folder"
     assert values["train"]["arithmetic"] == "portable"  # defaults are values, too
     assert all(b"private" not in content and b"my own" not in content for content in files.values())
+
+
+def test_the_card_repeats_what_prepare_found_odd_about_the_data(run: Path) -> None:
+    assert b"**Check.**" not in dry_run("before")["README.md"]
+    meta = write_prepared(run / "data/prepared").model_copy(update={"copied": 7})
+    write_json(run / "data/prepared/meta.json", meta.model_dump())
+    card = dry_run("after")["README.md"].decode()
+    assert "**Check.** 7 of 60 clips are identical to one in another fold" in card
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path) -> None:

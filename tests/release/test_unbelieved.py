@@ -61,12 +61,15 @@ def change_origin(release: Path, change: Change) -> None:
 REFUSED: dict[str, tuple[Change, str]] = {
     "no pins": (lambda origin: origin["data"].update(files={}), "does not pin its data"),
     "no digest of the prepared data": (lambda origin: origin["data"].update(meta=None), "does not pin its data"),
-    "many units": (lambda origin: origin["params"]["model"].update(hidden_units=10**10), "asks for model.hidden_units"),
-    "a number of 4000 digits": (lambda origin: origin["params"]["train"].update(epochs=10**4000), "asks for train.ep"),
-    "large batches": (lambda origin: origin["params"]["train"].update(batch_size=10**9), "asks for train.batch_size"),
+    "many units": (lambda origin: origin["params"]["model"].update(hidden_units=10_000), "asks for model.hidden_units"),
+    "a number of 4000 digits": (
+        lambda origin: origin["params"]["train"].update(epochs=10**4000),
+        "params.train.epochs",
+    ),
+    "large batches": (lambda origin: origin["params"]["train"].update(batch_size=100_000), "asks for train.batch_size"),
     "many channels": (
-        lambda origin: origin["params"]["model"].update(encoder_channels=[1, 1, 10**6]),
-        "asks for model.encoder_channels 1000000, more than the 1024",
+        lambda origin: origin["params"]["model"].update(encoder_channels=[1, 1, 2000]),
+        "asks for model.encoder_channels 2000, more than the 1024",
     ),
     "unknown params": (lambda origin: origin["params"].update(command="rm"), "params.command: Extra inputs"),
     "no folds": (lambda origin: origin.update(folds={}), "other folds than those that its params list"),

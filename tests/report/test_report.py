@@ -14,6 +14,7 @@ import pytest
 
 from audiocnn.errors import UserError
 from audiocnn.evaluation.fold_results import read_fold_results
+from audiocnn.evaluation.write import write_outs
 from audiocnn.files import write_json
 
 pytest.importorskip("matplotlib")
@@ -22,7 +23,7 @@ pytest.importorskip("jinja2")
 from audiocnn.report.page import MISTAKES, REPORT, write_report
 from tests.support.prepared import CLASSES, write_noise
 from tests.support.processes import environment
-from tests.support.results import make_project_with_results
+from tests.support.results import fold_result, make_project_with_results, written_and_read
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -151,6 +152,23 @@ def test_the_same_results_give_the_same_bytes_wherever_they_are(tmp_path: Path) 
     ]
     assert pages[0] == pages[1]
     assert str(tmp_path).encode() not in pages[0]
+
+
+def test_what_prepare_found_odd_about_the_data_is_repeated(tmp_path: Path) -> None:
+    project = make_project_with_results(tmp_path)
+    path = project / "data/prepared/meta.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "copied": 7, "contradicting": 2}))
+    text = Page(report(project)).text
+    assert "7 of 72 clips are identical to one in another fold" in text
+    assert "2 of 72 clips are identical to one with another label" in text
+
+
+def test_very_unequal_folds_are_said_and_the_accuracy_over_all_clips_is_given(tmp_path: Path) -> None:
+    results = written_and_read(tmp_path, fold_result(0, clips=6), fold_result(1, clips=24))
+    write_outs(results, tmp_path / "metrics", tmp_path / "histories.pkl")
+    (tmp_path / "params.yaml").write_text("folds: [0, 1]\n")
+    correct = sum(int((result.predictions == result.labels).sum()) for result in results)
+    assert f"over all clips together the accuracy is {correct / 30:.4f}" in Page(report(tmp_path)).text
 
 
 def test_class_names_are_text_and_nothing_else(tmp_path: Path) -> None:

@@ -116,7 +116,10 @@ def test_folds_are_taken_in_whatever_form(
         ("filename,fold,label,class\na.wav,1,0,x\nb.wav,1,0,y\n", "line 3: label 0 is named 'y' here and 'x' before"),
         ("filename,fold,label,class\na.wav,1,0,x\nb.wav,1,1,x\n", "line 3: the class 'x' has label 1 here and 0 in"),
         ("filename,class\na.wav,Dog bark\nb.wav,dog_bark\n", "line 3: the class 'dog_bark' is written 'Dog bark' in"),
-        ("filename,class\na.wav,dog\nb.wav,\u001b[31mdog\n", "line 3: the class '\\x1b[31mdog' cannot be printed"),
+        (
+            "filename,class\na.wav,dog\nb.wav,\u001b[31mdog\n",
+            "line 3 has a class called '\\x1b[31mdog', expected at most 200 printable",
+        ),
         ("filename,fold,class\na.wav,1,\n", "line 2: class is empty"),
         ("filename,fold,class\na.wav,,x\n", "line 2: fold is empty"),
         ('filename,fold,label\n"a.wav,1,0\n', "line 2: it is not a table with commas between its cells"),

@@ -96,6 +96,7 @@ class Project:
 def clone_environment(clone: Path) -> dict[str, str]:
     """What the commands in a clone see: no configuration of the user's own, nothing of the network."""
     return environment(
+        PYTHONPATH=str(clone),  # its own code, also under `audiocnn`, which is installed for another clone
         DVC_SITE_CACHE_DIR=str(clone / ".dvc/tmp/site"),  # else dvc leaves a folder in /var/tmp for each clone
         GIT_CONFIG_GLOBAL=os.devnull,
         GIT_CONFIG_NOSYSTEM="1",
