@@ -28,7 +28,7 @@ class TrainParams(Settings):
     lr_patience: Natural = 5
     min_lr: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1e-5
     early_stopping_patience: Positive = 10
-    validation: Literal["held_out", "previous_fold"] = "held_out"
+    validation: Literal["held_out", "previous_fold", "none"] = "held_out"
     threads: Positive = 1
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     arithmetic: Literal["portable", "native"] = "portable"

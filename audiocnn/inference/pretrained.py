@@ -145,7 +145,7 @@ def _lie(header: WeightsHeader, sizes: _Sizes, recipe: Recipe | None) -> str | N
         (header.mels // MIN_MELS == sizes.bands, f"{header.mels} mels for {sizes.bands} bands"),
         (header.frames >= MIN_FRAMES, f"{header.frames} frames, fewer than {MIN_FRAMES}"),
         (header.mels * header.frames <= _LARGEST_ARRAY, f"{header.frames} frames"),
-        (0 <= header.accuracy <= 1, f"accuracy {header.accuracy}"),
+        (header.accuracy is None or 0 <= header.accuracy <= 1, f"accuracy {header.accuracy}"),
         (recipe is None or recipe.shape == (header.mels, header.frames), "a recipe for another shape"),
         (recipe is None or _largest_array(recipe) <= _LARGEST_ARRAY, "a recipe that takes gigabytes for a clip"),
     )

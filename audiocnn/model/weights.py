@@ -21,8 +21,8 @@ class WeightsHeader(Settings):
     """What the weights are: enough to build the network, make its input, name its output and know its origin.
 
     mels, frames: the input's shape. recipe: how sound becomes spectrogram, where known. source: the kind of data it was
-    trained on (`demo`, `hub`, `folder`). epoch counts from 0. accuracy: on the validation clips, 0 to 1.
-    params_digest: sha256 of the effective model and train params.
+    trained on (`demo`, `hub`, `folder`). epoch counts from 0. accuracy: on the validation clips, 0 to 1; None where
+    nothing validates. params_digest: sha256 of the effective model and train params.
     """
 
     format: int = 1
@@ -35,7 +35,7 @@ class WeightsHeader(Settings):
     fold: int
     dataset_fold: int
     epoch: int
-    accuracy: float
+    accuracy: float | None
     validation: str
     params_digest: str
 

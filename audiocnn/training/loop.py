@@ -19,7 +19,7 @@ from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.model.weights import weights_bytes
 from audiocnn.training.resume import commit_epoch, load_best_model, resume
-from audiocnn.training.state import HISTORY, FoldJob, FoldState, Observer
+from audiocnn.training.state import FoldJob, FoldState, Observer
 
 _EVALUATION_BATCH = 32  # fixed: another size may change the last bits; small: it takes less memory than training
 
@@ -45,15 +45,24 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
         epoch = progress.epochs_done
         lr = state.optimizer.param_groups[0]["lr"]
         loss, accuracy = train_epoch(state, data, observer)
-        val_loss, val_accuracy = evaluate(state, data.dataset, data.validation)
-        if not math.isfinite(loss + val_loss):
+        metrics = {"loss": loss, "accuracy": accuracy, **validate(state, data), "lr": lr}
+        watched = metrics.get("val_loss", loss)
+        if not math.isfinite(loss + watched):
             raise UserError(
                 f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr ({lr:g})."
             )
-        state.scheduler.step(val_loss)
-        progress.record(dict(zip(HISTORY, (loss, accuracy, val_loss, val_accuracy, lr), strict=True)))
+        state.scheduler.step(watched)
+        progress.record(metrics)
         commit_epoch(state)
         observer.epoch_done(progress)
+
+
+def validate(state: FoldState, data: FoldData) -> dict[str, float]:
+    """The validation clips' loss and accuracy by the history's names; nothing where train.validation is none."""
+    if not len(data.validation):
+        return {}
+    loss, accuracy = evaluate(state, data.dataset, data.validation)
+    return {"val_loss": loss, "val_accuracy": accuracy}
 
 
 def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[float, float]:

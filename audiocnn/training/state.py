@@ -18,8 +18,6 @@ from audiocnn.data.prepared import Meta
 from audiocnn.model.network import AudioCNN
 from audiocnn.model.weights import WeightsHeader
 
-HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
-
 
 class Observer(Protocol):
     """Who watches a fold train. Any method may raise, which ends the training; what was committed stays."""
@@ -66,9 +64,13 @@ class FoldJob:
 
 @dataclass
 class Progress:
-    """What the rest of the training depends on beside model, optimizer and scheduler. Epochs count from 0."""
+    """What the rest of the training depends on beside model, optimizer and scheduler. Epochs count from 0.
 
-    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
+    history: one value an epoch of loss, accuracy and lr, and where clips validate of val_loss and val_accuracy.
+    best_epoch: the one whose weights count; where nothing validates, the last one. best_accuracy: -1 without one.
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = -1
     best_accuracy: float = -1.0
     lowest_val_loss: float = math.inf
@@ -77,21 +79,27 @@ class Progress:
     @property
     def epochs_done(self) -> int:
         """How many epochs are trained, which is also the number of the next one."""
-        return len(self.history["loss"])
+        return len(self.history.get("loss", ()))
 
     def metrics(self, epoch: int) -> dict[str, float]:
-        """An epoch's metrics by HISTORY's names."""
+        """An epoch's metrics by the history's names."""
         return {name: values[epoch] for name, values in self.history.items()}
 
     def record(self, metrics: dict[str, float]) -> None:
-        """Takes an epoch's metrics (by HISTORY's names) into the history, the best so far and the early stop."""
-        if metrics["val_accuracy"] > self.best_accuracy:  # the first of equals stays the best
-            self.best_epoch, self.best_accuracy = self.epochs_done, metrics["val_accuracy"]
-        lower = metrics["val_loss"] < self.lowest_val_loss
-        self.lowest_val_loss = min(self.lowest_val_loss, metrics["val_loss"])
+        """Takes an epoch's metrics (by the history's names) into the history, the best so far and the early stop."""
+        if "val_loss" in metrics:
+            self._choose(metrics["val_loss"], metrics["val_accuracy"])
+        else:
+            self.best_epoch = self.epochs_done
+        for name, value in metrics.items():
+            self.history.setdefault(name, []).append(value)
+
+    def _choose(self, val_loss: float, val_accuracy: float) -> None:
+        if val_accuracy > self.best_accuracy:  # the first of equals stays the best
+            self.best_epoch, self.best_accuracy = self.epochs_done, val_accuracy
+        lower = val_loss < self.lowest_val_loss
+        self.lowest_val_loss = min(self.lowest_val_loss, val_loss)
         self.epochs_without_lower_loss = 0 if lower else self.epochs_without_lower_loss + 1
-        for name in HISTORY:
-            self.history[name].append(metrics[name])
 
     def is_over(self, train: TrainParams) -> bool:
         """Whether the last epoch has been trained, or the early stop reached."""
@@ -151,7 +159,7 @@ class FoldState:
             fold=job.fold,
             dataset_fold=job.meta.folds[job.fold],
             epoch=epoch,
-            accuracy=self.progress.history["val_accuracy"][epoch],
+            accuracy=self.progress.metrics(epoch).get("val_accuracy"),
             validation=job.train.validation,
             params_digest=params_digest(job.model, job.train),
         )

@@ -41,7 +41,10 @@ def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, written: str
         ("folds: [0]\ntrain: {epochs: true}", ["train.epochs is True", "integer"]),
         ("folds: [0]\ntrain: {epochs: 2.5}", ["train.epochs is 2.5", "integer"]),
         ("folds: [0]\ntrain: {epochs: '3'}", ["train.epochs is '3'", "integer"]),
-        ("folds: [0]\ntrain: {validation: random}", ["train.validation is 'random'", "'held_out' or 'previous_fold'"]),
+        (
+            "folds: [0]\ntrain: {validation: random}",
+            ["train.validation is 'random'", "'held_out', 'previous_fold' or 'none'"],
+        ),
         ("folds: [0]\ntrain: {precision: bf16}", ["train: precision: bf16 is not portable", "set arithmetic: native"]),
         ("folds: [0]\ntrain: {arithmetic: avx2}", ["train.arithmetic is 'avx2'", "'portable' or 'native'"]),
         ("folds: [0, 0]", ["folds is [0, 0]", "each fold once"]),
