@@ -18,6 +18,7 @@ from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_da
 from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.model.weights import weights_bytes
+from audiocnn.training.optimizer import set_learning_rate
 from audiocnn.training.resume import commit_epoch, load_best_model, resume
 from audiocnn.training.state import FoldJob, FoldState, Observer
 
@@ -43,15 +44,16 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
     progress = state.progress
     while not progress.is_over(state.job.train):
         epoch = progress.epochs_done
-        lr = state.optimizer.param_groups[0]["lr"]
         loss, accuracy = train_epoch(state, data, observer)
+        lr = state.optimizer.param_groups[0]["lr"]  # of the epoch's last step
         metrics = {"loss": loss, "accuracy": accuracy, **validate(state, data), "lr": lr}
         watched = metrics.get("val_loss", loss)
         if not math.isfinite(loss + watched):
             raise UserError(
                 f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr ({lr:g})."
             )
-        state.scheduler.step(watched)
+        if state.job.train.schedule == "plateau":
+            state.scheduler.step(watched)
         progress.record(metrics)
         commit_epoch(state)
         observer.epoch_done(progress)
@@ -67,25 +69,40 @@ def validate(state: FoldState, data: FoldData) -> dict[str, float]:
 
 def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[float, float]:
     """One pass over the training rows in a new order. Returns the mean loss and accuracy, as seen while training."""
-    job, model, optimizer, rows = state.job, state.model, state.optimizer, data.train
-    epoch = state.progress.epochs_done
-    order = torch.Generator().manual_seed(job.seed("order", epoch))
-    shuffled = rows[torch.randperm(len(rows), generator=order).numpy()].tolist()
-    torch.manual_seed(job.seed("dropout", epoch))
-    model.train()
-    loss_sum, correct = torch.zeros((2,), device=job.device)
+    job, epoch = state.job, state.progress.epochs_done
+    rows = shuffled(data.train, job.seed("order", epoch))
     count = math.ceil(len(rows) / job.train.batch_size)
-    for batch, (features, labels) in enumerate(batches(data.dataset, shuffled, job.train.batch_size)):
-        with autocast(job):
-            logits = model(features).float()
-        loss = cross_entropy(logits, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss_sum += loss.detach() * len(labels)  # read once an epoch: .item() would wait for the device at every batch
-        correct += (logits.detach().argmax(dim=1) == labels).sum()
+    torch.manual_seed(job.seed("dropout", epoch))
+    state.model.train()
+    loss_sum, correct = torch.zeros((2,), device=job.device)
+    for batch, (features, labels) in enumerate(batches(data.dataset, rows, job.train.batch_size)):
+        set_learning_rate(state.optimizer, job.train, epoch * count + batch, count)
+        loss, logits = train_step(state, features, labels)
+        loss_sum += loss * len(labels)  # read once an epoch: .item() would wait for the device at every batch
+        correct += (logits.argmax(dim=1) == labels).sum()
         observer.batch_done(epoch, batch + 1, count)
     return loss_sum.item() / len(rows), correct.item() / len(rows)
+
+
+def shuffled(rows: Rows, seed: int) -> list[int]:
+    """The rows in an order that the seed alone decides."""
+    order = torch.Generator().manual_seed(seed)
+    return rows[torch.randperm(len(rows), generator=order).numpy()].tolist()  # type: ignore[no-any-return]
+
+
+def train_step(state: FoldState, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """One step on a batch. Returns the mean loss, a scalar, and the logits, (batch, classes), without gradients.
+
+    features: (batch, mels, frames) float32. targets: (batch,) int64 labels, or (batch, classes) shares that sum to 1.
+    Label smoothing: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7.
+    """
+    with autocast(state.job):
+        logits = state.model(features).float()
+    loss = cross_entropy(logits, targets, label_smoothing=state.job.train.label_smoothing)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    return loss.detach(), logits.detach()
 
 
 def set_arithmetic(job: FoldJob) -> None:

@@ -17,6 +17,7 @@ from audiocnn.config.train_params import TrainParams, params_digest
 from audiocnn.data.prepared import Meta
 from audiocnn.model.network import AudioCNN
 from audiocnn.model.weights import WeightsHeader
+from audiocnn.training.optimizer import make_optimizer
 
 
 class Observer(Protocol):
@@ -128,8 +129,7 @@ class FoldState:
         sizes = job.model.model_dump()
         model = AudioCNN(job.meta.mels, len(job.meta.classes), job.meta.frames, **sizes)
         self.model = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        fused = job.device != "mps"  # one kernel for all weights; torch has none for MPS in every version we take
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=job.train.lr, fused=fused)
+        self.optimizer = make_optimizer(self.model, job.train, job.device)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer, factor=job.train.lr_factor, patience=job.train.lr_patience, min_lr=job.train.min_lr
         )
