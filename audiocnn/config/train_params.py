@@ -13,7 +13,7 @@ Natural = Annotated[int, Field(ge=0)]
 
 
 # What was added to the published procedure. The defaults, which are off, stay what they are.
-LEVERS = ("optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing")
+LEVERS = ("optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing", "normalise")
 
 
 class TrainParams(Settings):
@@ -22,6 +22,7 @@ class TrainParams(Settings):
     optimizer, weight_decay: AdamW's decay of all weights that are not biases or of a normalisation. schedule,
     warmup_epochs: `cosine` rises to lr over the first epochs and falls to min_lr at the last step; lr_factor and
     lr_patience are `plateau`'s. label_smoothing: the share of a label that goes to all classes alike.
+    normalise: the input by mean and standard deviation of the training clips, over all bands or of each.
     precision: `tf32` lets a GPU multiply with 10 bits of mantissa; `bf16` runs convolutions and products in bfloat16.
     arithmetic: `portable` gives the same bytes on every x86-64 CPU with AVX2 and FMA; `native` takes the widest
     instructions of the CPU at hand. It says nothing about GPUs and other CPUs.
@@ -44,6 +45,7 @@ class TrainParams(Settings):
     schedule: Literal["plateau", "cosine"] = "plateau"
     warmup_epochs: Natural = 0
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    normalise: Literal["none", "global", "mel"] = "none"
 
     @model_validator(mode="after")
     def _levers_fit(self) -> Self:

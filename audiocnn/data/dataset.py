@@ -34,6 +34,11 @@ class SoundDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self._mapped)
 
+    @property
+    def mels(self) -> int:
+        """Bands of a clip."""
+        return int(self._mapped.shape[1])
+
     def __getitem__(self, row: int) -> Batch:
         """One clip: (mels, frames) float32, and its label, () int64."""
         features, labels = self.__getitems__([row])

@@ -18,6 +18,7 @@ from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_da
 from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.model.weights import weights_bytes
+from audiocnn.training.input_statistics import input_normalisation
 from audiocnn.training.optimizer import set_learning_rate
 from audiocnn.training.resume import commit_epoch, load_best_model, resume
 from audiocnn.training.state import FoldJob, FoldState, Observer
@@ -34,6 +35,7 @@ def train_fold(job: FoldJob, observer: Observer) -> None:
     split = split_rows(job.prepared, job.meta, job.fold, job.train.validation)
     data = FoldData(open_dataset(job.prepared, job.device), *split)
     state = resume(job, observer)
+    state.normalise_input(input_normalisation(data, job.train.normalise))
     observer.starting(state.model, state.progress)
     train_model(state, data, observer)
     _finish_fold(state, data, observer)

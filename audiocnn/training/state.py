@@ -16,6 +16,7 @@ from audiocnn.config.model_params import ModelParams
 from audiocnn.config.train_params import TrainParams, params_digest
 from audiocnn.data.prepared import Meta
 from audiocnn.model.network import AudioCNN
+from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.training.optimizer import make_optimizer
 
@@ -128,13 +129,19 @@ class FoldState:
         torch.manual_seed(job.seed("weights"))
         sizes = job.model.model_dump()
         model = AudioCNN(job.meta.mels, len(job.meta.classes), job.meta.frames, **sizes)
-        self.model = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model: AudioCNN = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.model, job.train, job.device)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer, factor=job.train.lr_factor, patience=job.train.lr_patience, min_lr=job.train.min_lr
         )
         self.progress = Progress()
+        self.normalisation: Normalisation | None = None
         self.committed: TrainingState = {"last_fold": job.fold, "last_epoch": 0, "key": job.key, "files": {}}
+
+    def normalise_input(self, normalisation: Normalisation | None) -> None:
+        """Has the network normalise its input so. A function of the data: no checkpoint holds it."""
+        self.normalisation = normalisation
+        self.model.normalise_input(normalisation)
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -162,4 +169,5 @@ class FoldState:
             accuracy=self.progress.metrics(epoch).get("val_accuracy"),
             validation=job.train.validation,
             params_digest=params_digest(job.model, job.train),
+            normalisation=self.normalisation,
         )

@@ -23,12 +23,15 @@ MODEL = ModelParams(encoder_channels=(4, 4, 8), conv1d_channels=4, hidden_units=
 TRAIN = TrainParams(epochs=6, batch_size=8, lr=0.01, lr_factor=0.5, lr_patience=1, early_stopping_patience=6)
 
 LEVERS_ON = TrainParams(
-    **TRAIN.model_dump(exclude={"optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing"}),
+    **TRAIN.model_dump(
+        exclude={"optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing", "normalise"}
+    ),
     optimizer="adamw",
     weight_decay=0.01,
     schedule="cosine",
     warmup_epochs=2,
     label_smoothing=0.1,
+    normalise="mel",
 )
 
 
