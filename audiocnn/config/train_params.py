@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from audiocnn.config.augment_params import AugmentParams
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.settings import Settings
 from audiocnn.files import digest
@@ -13,7 +14,7 @@ Natural = Annotated[int, Field(ge=0)]
 
 
 # What was added to the published procedure. The defaults, which are off, stay what they are.
-LEVERS = ("optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing", "normalise")
+LEVERS = ("optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing", "normalise", "augment")
 
 
 class TrainParams(Settings):
@@ -46,6 +47,7 @@ class TrainParams(Settings):
     warmup_epochs: Natural = 0
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     normalise: Literal["none", "global", "mel"] = "none"
+    augment: AugmentParams = AugmentParams()
 
     @model_validator(mode="after")
     def _levers_fit(self) -> Self:

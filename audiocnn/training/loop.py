@@ -18,6 +18,7 @@ from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_da
 from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.model.weights import weights_bytes
+from audiocnn.training.augment import augment
 from audiocnn.training.input_statistics import input_normalisation
 from audiocnn.training.optimizer import set_learning_rate
 from audiocnn.training.resume import commit_epoch, load_best_model, resume
@@ -31,6 +32,8 @@ def train_fold(job: FoldJob, observer: Observer) -> None:
 
     The caller holds the fold's lock. Raises UserError where the data or the params cannot be trained on.
     """
+    if obstacle := job.train.augment.obstacle(job.meta.mels, job.meta.frames):
+        raise UserError(f"params.yaml: train.augment.{obstacle}.")
     set_arithmetic(job)
     split = split_rows(job.prepared, job.meta, job.fold, job.train.validation)
     data = FoldData(open_dataset(job.prepared, job.device), *split)
@@ -75,11 +78,13 @@ def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[f
     rows = shuffled(data.train, job.seed("order", epoch))
     count = math.ceil(len(rows) / job.train.batch_size)
     torch.manual_seed(job.seed("dropout", epoch))
+    generator = np.random.default_rng(job.seed("augment", epoch))
     state.model.train()
     loss_sum, correct = torch.zeros((2,), device=job.device)
     for batch, (features, labels) in enumerate(batches(data.dataset, rows, job.train.batch_size)):
         set_learning_rate(state.optimizer, job.train, epoch * count + batch, count)
-        loss, logits = train_step(state, features, labels)
+        clips, targets = augment(features, labels, job.train.augment, len(job.meta.classes), generator)
+        loss, logits = train_step(state, clips, targets)
         loss_sum += loss * len(labels)  # read once an epoch: .item() would wait for the device at every batch
         correct += (logits.argmax(dim=1) == labels).sum()
         observer.batch_done(epoch, batch + 1, count)

@@ -52,6 +52,8 @@ def test_a_number_is_a_number_however_it_is_written(tmp_path: Path, written: str
         ("folds: [0]\ntrain: {schedule: cosine, warmup_epochs: 50}", ["expected fewer than the 50 epochs"]),
         ("folds: [0]\ntrain: {schedule: cosine, min_lr: 0.1}", ["min_lr is 0.1, expected at most lr, 0.001"]),
         ("folds: [0]\ntrain: {label_smoothing: 1}", ["train.label_smoothing is 1", "less than 1"]),
+        ("folds: [0]\ntrain: {augment: {rol: true}}", ["train.augment.rol is not a setting", "train.augment.roll?"]),
+        ("folds: [0]\ntrain: {augment: {gain_db: -1}}", ["train.augment.gain_db is -1", "greater than or equal to 0"]),
         ("folds: [0, 0]", ["folds is [0, 0]", "each fold once"]),
         ("folds: []", ["folds is []", "at least 1 item"]),
         ("folds: 10", ["folds is 10"]),
