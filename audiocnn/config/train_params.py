@@ -14,7 +14,16 @@ Natural = Annotated[int, Field(ge=0)]
 
 
 # What was added to the published procedure. The defaults, which are off, stay what they are.
-LEVERS = ("optimizer", "weight_decay", "schedule", "warmup_epochs", "label_smoothing", "normalise", "augment")
+LEVERS = (
+    "optimizer",
+    "weight_decay",
+    "schedule",
+    "warmup_epochs",
+    "label_smoothing",
+    "normalise",
+    "ema_decay",
+    "augment",
+)
 
 
 class TrainParams(Settings):
@@ -23,7 +32,8 @@ class TrainParams(Settings):
     optimizer, weight_decay: AdamW's decay of all weights that are not biases or of a normalisation. schedule,
     warmup_epochs: `cosine` rises to lr over the first epochs and falls to min_lr at the last step; lr_factor and
     lr_patience are `plateau`'s. label_smoothing: the share of a label that goes to all classes alike.
-    normalise: the input by mean and standard deviation of the training clips, over all bands or of each.
+    normalise: the input by mean and standard deviation of the training clips, over all bands or of each. ema_decay: the
+    weights that are measured and kept are an exponential moving average over the steps; 0: those of the last step.
     precision: `tf32` lets a GPU multiply with 10 bits of mantissa; `bf16` runs convolutions and products in bfloat16.
     arithmetic: `portable` gives the same bytes on every x86-64 CPU with AVX2 and FMA; `native` takes the widest
     instructions of the CPU at hand. It says nothing about GPUs and other CPUs.
@@ -47,6 +57,7 @@ class TrainParams(Settings):
     warmup_epochs: Natural = 0
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     normalise: Literal["none", "global", "mel"] = "none"
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     augment: AugmentParams = AugmentParams()
 
     @model_validator(mode="after")

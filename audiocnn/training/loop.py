@@ -19,6 +19,7 @@ from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.model.weights import weights_bytes
 from audiocnn.training.augment import augment
+from audiocnn.training.average import average_weights, measure_batch_norms
 from audiocnn.training.input_statistics import input_normalisation
 from audiocnn.training.optimizer import set_learning_rate
 from audiocnn.training.resume import commit_epoch, load_best_model, resume
@@ -51,6 +52,7 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
         epoch = progress.epochs_done
         loss, accuracy = train_epoch(state, data, observer)
         lr = state.optimizer.param_groups[0]["lr"]  # of the epoch's last step
+        measure_average(state, data)
         metrics = {"loss": loss, "accuracy": accuracy, **validate(state, data), "lr": lr}
         watched = metrics.get("val_loss", loss)
         if not math.isfinite(loss + watched):
@@ -62,6 +64,17 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
         progress.record(metrics)
         commit_epoch(state)
         observer.epoch_done(progress)
+
+
+def measure_average(state: FoldState, data: FoldData) -> None:
+    """Gives the averaged weights, where there are any, the batch-norm statistics that are theirs."""
+    if state.average is None:
+        return
+    rows = shuffled(data.train, state.job.seed("average"))  # in the order of the data, a batch may be of one class
+    with autocast(state.job):
+        measure_batch_norms(
+            state.average, (features for features, _ in batches(data.dataset, rows, state.job.train.batch_size))
+        )
 
 
 def validate(state: FoldState, data: FoldData) -> dict[str, float]:
@@ -85,6 +98,8 @@ def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[f
         set_learning_rate(state.optimizer, job.train, epoch * count + batch, count)
         clips, targets = augment(features, labels, job.train.augment, len(job.meta.classes), generator)
         loss, logits = train_step(state, clips, targets)
+        if state.average is not None:
+            average_weights(state.average, state.model, job.train.ema_decay, epoch * count + batch)
         loss_sum += loss * len(labels)  # read once an epoch: .item() would wait for the device at every batch
         correct += (logits.argmax(dim=1) == labels).sum()
         observer.batch_done(epoch, batch + 1, count)
@@ -131,9 +146,9 @@ def autocast(job: FoldJob) -> torch.autocast:
 
 def _predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tensor:
     """Logits of the given rows in evaluation mode: (rows, classes) float32, on the CPU."""
-    state.model.eval()
+    state.measured.eval()
     with torch.inference_mode(), autocast(state.job):
-        logits = [state.model(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
+        logits = [state.measured(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
         return torch.cat(logits).float().cpu()
 
 
@@ -147,10 +162,10 @@ def evaluate(state: FoldState, dataset: SoundDataset, rows: Rows) -> tuple[float
 def _finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
     """Reads the held-out fold with the best model, writes the two results, and marks the fold finished."""
     job = state.job
-    state.model.load_state_dict(load_best_model(state))
+    state.measured.load_state_dict(load_best_model(state))
     logits = _predict_logits(state, data.dataset, data.held_out)
     weights_name, result_name = result_names(job.fold)
-    weights = weights_bytes(state.model, state.header(state.progress.best_epoch))
+    weights = weights_bytes(state.measured, state.header(state.progress.best_epoch))
     observer.finishing(state.progress)
     files = dict(state.committed.get("files", {}))
     files[weights_name] = save_bytes(job.folder / weights_name, weights)

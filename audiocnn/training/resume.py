@@ -27,9 +27,9 @@ def commit_epoch(state: FoldState) -> None:
     name, val_loss = checkpoint_name(epoch), progress.metrics(epoch).get("val_loss")
     files[name] = save_checkpoint(job.folder / name, state.parts, epoch, val_loss)
     name = epoch_weights_name(epoch)
-    files[name] = save_bytes(job.folder / name, weights_bytes(state.model, state.header(epoch)))
+    files[name] = save_bytes(job.folder / name, weights_bytes(state.measured, state.header(epoch)))
     if epoch == best:
-        content = {"format": FORMAT, "epoch": epoch, "parts": {"model": state.model.state_dict()}}
+        content = {"format": FORMAT, "epoch": epoch, "parts": {state.measured_part: state.measured.state_dict()}}
         files[BEST_MODEL] = save_pytorch(job.folder / BEST_MODEL, content)
     earlier = progress.history.get("val_accuracy", [])[:-1]
     best_before = earlier.index(max(earlier)) if earlier else best  # resuming after epoch - 1 needs it
@@ -90,7 +90,7 @@ def load_best_model(state: FoldState) -> dict[str, Tensor]:
         try:
             saved = load_pytorch(folder / name, files.get(name, ""))
             if saved["epoch"] == best:
-                weights: dict[str, Tensor] = saved["parts"]["model"]
+                weights: dict[str, Tensor] = saved["parts"][state.measured_part]
                 return weights
         except DamagedCheckpointError as error:
             damage = error

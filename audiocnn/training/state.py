@@ -1,5 +1,6 @@
 """A fold in training: the job it is given, and the state that changes with each epoch."""
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable
@@ -120,7 +121,8 @@ class Progress:
 class FoldState:
     """A fold's job and everything that training it changes.
 
-    model, optimizer, scheduler, progress: what a checkpoint holds. committed: training_state.json as written last.
+    model, optimizer, scheduler, progress, and the average where there is one: what a checkpoint holds. average: the
+    averaged weights, where train.ema_decay asks for them. committed: training_state.json as written last.
     As new, its weights are a function of (seed, fold).
     """
 
@@ -130,6 +132,7 @@ class FoldState:
         sizes = job.model.model_dump()
         model = AudioCNN(job.meta.mels, len(job.meta.classes), job.meta.frames, **sizes)
         self.model: AudioCNN = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.model) if job.train.ema_decay else None
         self.optimizer = make_optimizer(self.model, job.train, job.device)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer, factor=job.train.lr_factor, patience=job.train.lr_patience, min_lr=job.train.min_lr
@@ -142,6 +145,17 @@ class FoldState:
         """Has the network normalise its input so. A function of the data: no checkpoint holds it."""
         self.normalisation = normalisation
         self.model.normalise_input(normalisation)
+        self.measured.normalise_input(normalisation)
+
+    @property
+    def measured(self) -> AudioCNN:
+        """The network that is evaluated and kept: the average where there is one."""
+        return self.model if self.average is None else self.average
+
+    @property
+    def measured_part(self) -> str:
+        """The name of `measured` among the parts."""
+        return "model" if self.average is None else "average"
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -151,6 +165,7 @@ class FoldState:
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
             "progress": self.progress,
+            self.measured_part: self.measured,
         }
 
     def header(self, epoch: int) -> WeightsHeader:

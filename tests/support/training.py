@@ -31,6 +31,7 @@ LEVERS_ON = TrainParams(
     warmup_epochs=2,
     label_smoothing=0.1,
     normalise="mel",
+    ema_decay=0.9,
     augment=AugmentParams(
         roll=True,
         crop_frames=16,
