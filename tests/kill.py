@@ -41,7 +41,7 @@ from tests.support.worker_environment import start_as_worker
 PUBLISHED = TrainParams(**{**TRAIN.model_dump(), "epochs": 10})  # one of the folds stops early
 LEVERS = TrainParams(**{**LEVERS_ON.model_dump(), "epochs": 10, "validation": "none"})
 FOLDS = 3
-_LEFT_OVER = {"lock", "holder.json", "progress.json"}  # who worked last, and when
+_LEFT_OVER = {"lock", "holder.json", "progress.json", ".progress.json.tmp"}  # who worked last, and when
 _PARAMS = "train.json"
 _NEVER = 1 << 60
 
