@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from audiocnn import __version__
-from audiocnn.cli import compare, features, predict, publish, report, results, status, train, upload, verify
+from audiocnn.cli import compare, features, predict, preset, publish, report, results, status, train, upload, verify
 from audiocnn.errors import run_command
 
 Command = Callable[[argparse.Namespace], int | None]
 
-_COMMANDS = (results, compare, report, train, status, features, predict, publish, verify, upload)
+_COMMANDS = (results, compare, report, preset, train, status, features, predict, publish, verify, upload)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,7 +22,7 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """The clips that the network is shown, and what it should answer.
 
-    features: (batch, mels, frames) float32, in dB. labels: (batch,) int64. Returns (batch, mels, crop_frames or frames)
+    features: (batch, mels, frames) float32, in dB. labels: (batch,) int64. Returns (batch, mels, frames that are shown)
     float32, and the labels as they are; with mixing, (batch, classes) float32, each row the shares of two labels, of
     which the clip's own is the larger.
     """
@@ -39,7 +39,7 @@ def augment(
 def _window(x: Tensor, params: AugmentParams, generator: Generator) -> Tensor:
     """Each clip from a frame of its own on, round its end with roll, and shifted by bands; those at the edge repeat."""
     count, mels, frames = x.shape
-    width = params.crop_frames or frames
+    width = params.shown(frames)
     start = generator.integers(0, frames if params.roll else frames - width + 1, count)
     shift = generator.integers(-params.mel_shift, params.mel_shift + 1, count)
     frame = (start[:, None] + np.arange(width)) % frames  # (batch, width)

@@ -37,7 +37,7 @@ def test_without_settings_batch_and_labels_are_the_same_objects() -> None:
 
 ALL = {
     "roll": True,
-    "crop_frames": 30,
+    "crop": 0.75,
     "mel_shift": 2,
     "equaliser_db": 6.0,
     "gain_db": 3.0,
@@ -66,12 +66,21 @@ def test_a_roll_turns_each_clip_in_time_by_its_own_number_of_frames() -> None:
 
 
 def test_a_crop_is_a_window_that_begins_anywhere_and_does_not_go_round_the_end() -> None:
-    found, _ = shown(crop_frames=30)
+    found, _ = shown(crop=0.75)
     assert found.shape == (CLIPS, MELS, 30)
     starts = (found[:, 0, 0] - clips()[:, 0, 0]).int().tolist()
     assert set(starts) == set(range(FRAMES - 30 + 1))
     for start, before, after in zip(starts, clips(), found, strict=True):
         assert torch.equal(after, before[:, start : start + 30])
+
+
+@pytest.mark.parametrize(
+    ("crop", "frames", "width"), [(0.74, 216, 160), (0.74, 173, 128), (0.1, 40, 16), (1.0, 40, 40)]
+)
+def test_a_crop_is_a_share_of_the_frames_and_never_less_than_the_network_takes(
+    crop: float, frames: int, width: int
+) -> None:
+    assert AugmentParams(crop=crop).shown(frames) == width
 
 
 def test_a_mel_shift_repeats_the_band_at_the_edge() -> None:
@@ -128,10 +137,9 @@ def test_a_mask_makes_at_most_so_many_neighbours_the_clips_mean(setting: str, di
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"crop_frames": 17}, "train.augment.crop_frames is 17, and clips have 16 frames: 16 to 16, or 0"),
         ({"mel_shift": 8}, "train.augment.mel_shift is 8, and clips have 8 mels: 0 to 7"),
         ({"mel_mask": 9}, "train.augment.mel_mask is 9, and clips have 8 mels: 0 to 8"),
-        ({"frame_mask": 17}, "train.augment.frame_mask is 17, and 16 frames are seen: 0 to 16"),
+        ({"frame_mask": 17}, "train.augment.frame_mask is 17, and 16 frames are shown: 0 to 16"),
     ],
     ids=str,
 )
