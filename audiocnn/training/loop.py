@@ -57,7 +57,8 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
         watched = metrics.get("val_loss", loss)
         if not math.isfinite(loss + watched):
             raise UserError(
-                f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr ({lr:g})."
+                f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr "
+                f"({state.job.train.lr:g})."
             )
         if state.job.train.schedule == "plateau":
             state.scheduler.step(watched)
@@ -95,11 +96,12 @@ def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[f
     state.model.train()
     loss_sum, correct = torch.zeros((2,), device=job.device)
     for batch, (features, labels) in enumerate(batches(data.dataset, rows, job.train.batch_size)):
-        set_learning_rate(state.optimizer, job.train, epoch * count + batch, count)
+        step = epoch * count + batch
+        set_learning_rate(state.optimizer, job.train, step, count)
         clips, targets = augment(features, labels, job.train.augment, len(job.meta.classes), generator)
         loss, logits = train_step(state, clips, targets)
         if state.average is not None:
-            average_weights(state.average, state.model, job.train.ema_decay, epoch * count + batch)
+            average_weights(state.average, state.model, job.train.ema_decay, step)
         loss_sum += loss * len(labels)  # read once an epoch: .item() would wait for the device at every batch
         correct += (logits.argmax(dim=1) == labels).sum()
         observer.batch_done(epoch, batch + 1, count)
