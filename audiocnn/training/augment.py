@@ -44,7 +44,8 @@ def _window(x: Tensor, params: AugmentParams, generator: Generator) -> Tensor:
     shift = generator.integers(-params.mel_shift, params.mel_shift + 1, count)
     frame = (start[:, None] + np.arange(width)) % frames  # (batch, width)
     band = np.clip(np.arange(mels) - shift[:, None], 0, mels - 1)  # (batch, mels)
-    return x[_like(x, np.arange(count)[:, None, None]), _like(x, band[:, :, None]), _like(x, frame[:, None, :])]
+    shifted = x[_like(x, np.arange(count)[:, None]), _like(x, band)]
+    return shifted.gather(2, _like(x, frame)[:, None, :].expand(count, mels, width))  # 0.5 ms; one index over all: 1.7
 
 
 def _gain(x: Tensor, params: AugmentParams, generator: Generator) -> Tensor:
