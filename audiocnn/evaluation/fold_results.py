@@ -41,7 +41,7 @@ class History(Settings):
     @property
     def series(self) -> dict[str, tuple[float, ...]]:
         """The series that there are, by name."""
-        return {name: values for name in type(self).model_fields if (values := getattr(self, name)) is not None}
+        return {name: values for name in History.model_fields if (values := getattr(self, name)) is not None}
 
 
 class HeldOut(Settings):

@@ -94,17 +94,17 @@ def _differs_only_in(result: bytes, recorded: FoldOrigin) -> list[str]:
 def _numbers(release: Release, here: FoldResult) -> list[str]:
     """How far apart a fold's numbers are, by its weights' header and histories.json, for which nothing vouches."""
     header = None
-    best = f"  {_epoch_words(here.best_epoch, here.val_accuracy)} here"
+    accuracy = here.val_accuracy
+    best = f"  last epoch {here.best_epoch} here"
+    if accuracy is not None:
+        best = f"  best epoch {here.best_epoch} with val_acc {accuracy:.4f} here"
     with suppress(UserError):
         header = untrusted_header(release.weights(weights_name(here.fold)))
     if header is not None:
-        best += f", {_epoch_words(header.epoch, header.accuracy)} released"
+        reached = "" if header.accuracy is None else f" with {header.accuracy:.4f}"
+        best += f", {header.epoch}{reached} released"
     released = _released_history(release, here.fold)
     return [best, *([] if released is None else _first_difference(here.history, released))]
-
-
-def _epoch_words(epoch: int, val_accuracy: float | None) -> str:
-    return f"last epoch {epoch}" if val_accuracy is None else f"best epoch {epoch} with val_acc {val_accuracy:.4f}"
 
 
 def _released_history(release: Release, fold: int) -> History | None:
