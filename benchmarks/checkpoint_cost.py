@@ -19,7 +19,7 @@ from audiocnn.config.model_params import ModelParams
 from audiocnn.config.train_params import TrainParams
 from audiocnn.data.prepared import Meta
 from audiocnn.training.resume import commit_epoch
-from audiocnn.training.state import HISTORY, FoldJob, FoldState
+from audiocnn.training.state import FoldJob, FoldState
 from benchmarks.timing import timed
 from tests.support.worker_environment import start_as_worker
 
@@ -62,7 +62,7 @@ def train_step(state: FoldState) -> float:
 def commit(state: FoldState, epoch: int) -> float:
     """The seconds that committing an epoch takes. Every second epoch is a new best."""
     accuracy = epoch / 100 if epoch % 2 == 0 else 0.0
-    state.progress.record(dict.fromkeys(HISTORY, 1.0) | {"val_accuracy": accuracy})
+    state.progress.record({"loss": 1.0, "accuracy": 1.0, "val_loss": 1.0, "val_accuracy": accuracy, "lr": 1.0})
     return timed(lambda: commit_epoch(state))[0]
 
 

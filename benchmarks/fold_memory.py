@@ -117,9 +117,9 @@ def part_of_a_fold(prepared: Path, batches: int) -> None:
         from audiocnn.config.train_params import TrainParams
         from audiocnn.data.dataset import FoldData, open_dataset, split_rows
         from audiocnn.data.prepared import read_meta
-        from audiocnn.training.loop import evaluate, set_arithmetic, train_epoch
+        from audiocnn.training.loop import set_arithmetic, train_epoch, validate
         from audiocnn.training.resume import commit_epoch
-        from audiocnn.training.state import HISTORY, FoldJob, FoldState
+        from audiocnn.training.state import FoldJob, FoldState
         from benchmarks.step import Clock
 
         meta = read_meta(prepared)
@@ -130,9 +130,8 @@ def part_of_a_fold(prepared: Path, batches: int) -> None:
             FoldState(job),
         )
         few = data._replace(train=data.train[: batches * job.train.batch_size])
-        trained = train_epoch(state, few, Clock(batches + 1))
-        validated = evaluate(state, data.dataset, data.validation)
-        state.progress.record(dict(zip(HISTORY, (*trained, *validated, job.train.lr), strict=True)))
+        loss, accuracy = train_epoch(state, few, Clock(batches + 1))
+        state.progress.record({"loss": loss, "accuracy": accuracy, **validate(state, data), "lr": job.train.lr})
         commit_epoch(state)
 
 

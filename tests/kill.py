@@ -1,6 +1,7 @@
 """Kills training again and again, and compares what comes out with a run that was never disturbed.
 
     python -m tests.kill --rounds 100 --seed 0
+    python -m tests.kill --rounds 20 --levers      (all levers of params.yaml on, validation none)
 
 A round trains one fold with the worker process that the pipeline uses. Each attempt is killed with SIGKILL, after a
 random time or at a random step of its writes (a file opened, half written, written, fsynced, renamed, deleted), and
@@ -30,15 +31,18 @@ from audiocnn.checkpoints.training_state import load_training_state_json
 from audiocnn.checkpoints.verified import DamagedCheckpointError, read_verified
 from audiocnn.config.runtime import read_runtime
 from audiocnn.config.train_params import TrainParams
+from audiocnn.folds.plan import Plan
 from audiocnn.folds.pool import WorkerJob
 from tests.support.fatal_writes import Steps
 from tests.support.prepared import write_prepared
-from tests.support.training import TRAIN as TINY
-from tests.support.training import make_plan, same_value
+from tests.support.training import LEVERS_ON, TRAIN, make_plan, same_value
+from tests.support.worker_environment import start_as_worker
 
-TRAIN = TrainParams(**{**TINY.model_dump(), "epochs": 10})  # one of the folds stops early
+PUBLISHED = TrainParams(**{**TRAIN.model_dump(), "epochs": 10})  # one of the folds stops early
+LEVERS = TrainParams(**{**LEVERS_ON.model_dump(), "epochs": 10, "validation": "none"})
 FOLDS = 3
-_LEFT_OVER = {"lock", "holder.json", "progress.json"}  # who worked last, and when
+_LEFT_OVER = {"lock", "holder.json", "progress.json", ".progress.json.tmp"}  # who worked last, and when
+_PARAMS = "train.json"
 _NEVER = 1 << 60
 
 
@@ -67,11 +71,12 @@ class Reference:
     steps: int
 
 
-def kill_test(rounds: int, seed: int, folder: Path) -> Tally:
+def kill_test(rounds: int, seed: int, folder: Path, params: TrainParams = PUBLISHED) -> Tally:
     """Runs the test in an empty folder; prints a line for each failure."""
     warm_up()
     write_prepared(folder / "prepared", folds=FOLDS)
     (folder / "runtime.yaml").write_text("wandb: {mode: disabled}\n")
+    (folder / _PARAMS).write_text(params.model_dump_json())
     references = [undisturbed(folder, fold) for fold in range(FOLDS)]
     tally, dice = Tally(), random.Random(seed)
     for number in range(rounds):
@@ -144,7 +149,13 @@ def names(folder: Path) -> set[str]:
 
 
 def fold_folder(root: Path, fold: int) -> Path:
-    return make_plan(root.parent / "prepared", root, TRAIN).folder(fold)
+    return plan_of(root).folder(fold)
+
+
+def plan_of(root: Path) -> Plan:
+    """The plan of all folds, by the params that the test runs with."""
+    params = TrainParams.model_validate_json((root.parent / _PARAMS).read_text())
+    return make_plan(root.parent / "prepared", root, params)
 
 
 class Attempt:
@@ -154,7 +165,7 @@ class Attempt:
         root.mkdir(exist_ok=True)
         self.log = root / "log"
         self.log.write_text("")  # here: the process may be killed before it gets to it
-        plan = make_plan(root.parent / "prepared", root, TRAIN)
+        plan = plan_of(root)
         job = WorkerJob.of(plan, {fold: plan.key(fold)}, session="kill test", runtime=read_runtime())
         self._pid = os.fork()
         if self._pid == 0:
@@ -193,10 +204,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--levers", action="store_true", help="with all levers on, and validation none")
     options = parser.parse_args()
+    start_as_worker()  # its forks inherit this process's libraries, which have read their variables by now
     start = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="kill_test_"))
-    tally = kill_test(options.rounds, options.seed, folder)
+    tally = kill_test(options.rounds, options.seed, folder, LEVERS if options.levers else PUBLISHED)
     print(f"{tally}, {time.monotonic() - start:.0f} s, seed {options.seed}")
     if not tally.failures:
         shutil.rmtree(folder)

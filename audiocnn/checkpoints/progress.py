@@ -8,7 +8,7 @@ from audiocnn.checkpoints.folder import PROGRESS
 
 
 class FoldProgress(TypedDict):
-    """progress.json. time: when it was written, in seconds since 1970."""
+    """progress.json. best_accuracy: -1 before there is one. time: when it was written, in seconds since 1970."""
 
     epoch: int
     batch: int

@@ -21,13 +21,16 @@ class Stateful(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any: ...
 
 
-def save_pytorch_checkpoint(path: Path, parts: Mapping[str, Stateful], epoch: int, val_loss: float) -> str:
-    """Writes the state of all parts after `epoch` (counted from 0) and returns the file's sha256."""
+def save_pytorch_checkpoint(path: Path, parts: Mapping[str, Stateful], epoch: int, val_loss: float | None) -> str:
+    """Writes the state of all parts after `epoch` (counted from 0) and returns the file's sha256.
+
+    val_loss: None where nothing validates.
+    """
     states = {name: part.state_dict() for name, part in parts.items()}
     return save_pytorch(path, {"format": FORMAT, "epoch": epoch, "val_loss": val_loss, "parts": states})
 
 
-def load_pytorch_checkpoint(path: Path, sha256: str, parts: Mapping[str, Stateful]) -> tuple[int, float]:
+def load_pytorch_checkpoint(path: Path, sha256: str, parts: Mapping[str, Stateful]) -> tuple[int, float | None]:
     """Restores all parts; returns the epoch to start from and the validation loss of the one before it.
 
     Raises DamagedCheckpointError. What the parts hold after that is undefined.

@@ -5,12 +5,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import audiocnn
-from audiocnn.cli import clean, compare, features, predict, publish, report, results, status, train, upload, verify
+from audiocnn.cli import (
+    clean,
+    compare,
+    features,
+    predict,
+    preset,
+    publish,
+    report,
+    results,
+    status,
+    train,
+    upload,
+    verify,
+)
 from audiocnn.errors import UserError, run_command
 
 Command = Callable[[argparse.Namespace], int | None]
 
-_COMMANDS = (results, compare, report, train, status, clean, features, predict, publish, verify, upload)
+_COMMANDS = (results, compare, report, preset, train, status, clean, features, predict, publish, verify, upload)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

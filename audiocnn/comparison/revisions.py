@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +13,11 @@ from audiocnn.config.outs import METRICS
 from audiocnn.config.params import PARAMS_FILE
 from audiocnn.config.settings import flat, parse_yaml
 from audiocnn.errors import UserError
-from audiocnn.evaluation.read import csv_rows, validation_of
+from audiocnn.evaluation.read import csv_rows, headline_metrics, validation_of
 from audiocnn.files import md5
 
 _WORKSPACE = "workspace"  # DVC's word for the working tree
-_COLUMNS = {  # what each table must have
-    f"{METRICS}/folds.csv": {"fold", "val_acc", "val_loss"},
-    f"{METRICS}/classes.csv": {"class", "recall_mean"},
-}
+_FOLDS, _CLASSES = f"{METRICS}/folds.csv", f"{METRICS}/classes.csv"
 
 
 class RevisionResults(NamedTuple):
@@ -47,7 +45,7 @@ def read_revision(root: Path, revision: str | None) -> RevisionResults:
     """What a git revision or an experiment holds, without checking it out; None is the working tree. UserError."""
     commit = None if revision is None else commit_of(root, revision)
     name = _WORKSPACE if revision is None else re.sub(r"^([0-9a-f]{7})[0-9a-f]{33}$", r"\1", revision)
-    folds, classes = (_table(root, commit, file, name) for file in _COLUMNS)
+    folds, classes = (_table(root, commit, file, name) for file in (_FOLDS, _CLASSES))
     lock = parse_lock(_read(root, commit, LOCK) or b"")
     made_with = inputs(lock)
     return RevisionResults(
@@ -98,11 +96,16 @@ def _table(root: Path, commit: str | None, file: str, name: str) -> list[dict[st
         raise UserError(f"{name} has no {file}: compare revisions that hold results, which 'dvc repro' makes.")
     try:
         rows = csv_rows(content.decode())
-        if not rows[0].keys() >= _COLUMNS[file]:
+        if not rows[0].keys() >= _needed_columns(file, rows[0].keys()):
             raise ValueError
         return [{column: _value(column, cell) for column, cell in row.items()} for row in rows]
     except ValueError:
         raise UserError(f"{file} of {name} is damaged: restore it with git, or run 'dvc repro'.") from None
+
+
+def _needed_columns(file: str, columns: Collection[str]) -> set[str]:
+    """The columns that a table must have. columns: those that it has; of folds.csv, they tell the protocol."""
+    return {"class", "recall_mean"} if file == _CLASSES else {"fold", *headline_metrics(validation_of(columns))}
 
 
 def _value(column: str, cell: str) -> Any:

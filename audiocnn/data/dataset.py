@@ -34,6 +34,11 @@ class SoundDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self._mapped)
 
+    @property
+    def mels(self) -> int:
+        """Bands of a clip."""
+        return int(self._mapped.shape[1])
+
     def __getitem__(self, row: int) -> Batch:
         """One clip: (mels, frames) float32, and its label, () int64."""
         features, labels = self.__getitems__([row])
@@ -54,7 +59,7 @@ def open_dataset(folder: Path, device: str) -> SoundDataset:
 
 
 class Split(NamedTuple):
-    """Rows of the clips that train, of those that choose the best epoch, and of those held out (fold k's own)."""
+    """Rows of the clips that train, of those that choose the best epoch (there may be none), and of those held out."""
 
     train: Rows
     validation: Rows
@@ -74,16 +79,21 @@ def split_rows(folder: Path, meta: Meta, fold: int, validation: str) -> Split:
     """The rows of fold index `fold` in meta.folds, ascending.
 
     `held_out`, the published protocol, validates on the held-out fold itself. `previous_fold` validates on the fold
-    before it, cyclically, so that nothing is chosen by the fold that is reported. Raises UserError where that leaves no
-    fold to train on, or no clip of some class.
+    before it, cyclically, so that nothing is chosen by the fold that is reported. `none` trains on all other folds and
+    validates on nothing. Raises UserError where that leaves no fold to train on, or no clip of some class.
     """
     if validation == "previous_fold" and len(meta.folds) < 3:
         raise UserError(
-            "train.validation is previous_fold, which takes three folds or more, and the data has two: use held_out."
+            "train.validation is previous_fold, which takes three folds or more, and the data has two: use none or "
+            "held_out."
         )
     numbers = np.load(folder / "folds.npy", allow_pickle=False)
     held_out = numbers == meta.folds[fold]
-    validating = held_out if validation == "held_out" else numbers == meta.folds[fold - 1]
+    validating = {
+        "held_out": held_out,
+        "previous_fold": numbers == meta.folds[fold - 1],
+        "none": np.zeros_like(held_out),
+    }[validation]
     training = ~(held_out | validating)
     _check_classes(folder, meta, numbers, training)
     return Split(*(np.flatnonzero(mask) for mask in (training, validating, held_out)))

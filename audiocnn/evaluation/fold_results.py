@@ -19,19 +19,29 @@ Natural = Annotated[int, Field(ge=0)]
 
 
 class History(Settings):
-    """One value an epoch, counted from 0: losses in nats, accuracies from 0 to 1, the learning rate."""
+    """One value an epoch, counted from 0: losses in nats, accuracies from 0 to 1, the learning rate.
+
+    val_loss, val_accuracy: None where train.validation is `none`.
+    """
 
     loss: Series
     accuracy: Series
-    val_loss: Series
-    val_accuracy: Series
+    val_loss: Series | None = None
+    val_accuracy: Series | None = None
     lr: Series
 
     @model_validator(mode="after")
     def _equally_long(self) -> Self:
-        if len({len(self.loss), len(self.accuracy), len(self.val_loss), len(self.val_accuracy), len(self.lr)}) != 1:
+        if (self.val_loss is None) != (self.val_accuracy is None):
+            raise ValueError("val_loss and val_accuracy, or neither")
+        if len({len(series) for series in self.series.values()}) != 1:
             raise ValueError("series of equal length")
         return self
+
+    @property
+    def series(self) -> dict[str, tuple[float, ...]]:
+        """The series that there are, by name."""
+        return {name: values for name in History.model_fields if (values := getattr(self, name)) is not None}
 
 
 class HeldOut(Settings):
@@ -44,7 +54,8 @@ class HeldOut(Settings):
 
 class FoldResult(Settings):
     """One fold's JSON. Under `held_out` the val_* series are of the held-out clips; under `previous_fold` they are
-    of the fold before, and the held-out clips were read once, after training.
+    of the fold before; under `none` there are none, and best_epoch is the last one. Under these two the held-out clips
+    were read once, after training.
     """
 
     format: Literal[1]
@@ -55,7 +66,7 @@ class FoldResult(Settings):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     device: str
     torch: str
-    validation: Literal["held_out", "previous_fold"]
+    validation: Literal["held_out", "previous_fold", "none"]
     best_epoch: Natural
     history: History
     held_out: HeldOut
@@ -65,11 +76,18 @@ class FoldResult(Settings):
         clips = self.held_out
         if self.best_epoch >= len(self.history.loss):
             raise ValueError(f"best_epoch below the {len(self.history.loss)} epochs of history")
+        if (self.validation == "none") != (self.history.val_accuracy is None):
+            raise ValueError("val_loss and val_accuracy in history unless validation is none")
         if not len(clips.rows) == len(clips.labels) == len(clips.logits):
             raise ValueError("as many labels and rows of logits as rows")
         if max(clips.labels) >= len(self.classes) or {len(row) for row in clips.logits} != {len(self.classes)}:
             raise ValueError(f"labels and logits for {len(self.classes)} classes")
         return self
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """The validation clips' accuracy at the best epoch; None where nothing validates."""
+        return None if self.history.val_accuracy is None else self.history.val_accuracy[self.best_epoch]
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -86,6 +104,11 @@ class FoldResult(Settings):
         """(clips,) int64: the class of the largest logit, the first of equals."""
         largest: npt.NDArray[np.int64] = self.logits.argmax(axis=1)
         return largest
+
+    @property
+    def test_accuracy(self) -> float:
+        """The share of the held-out clips that the network of the best epoch recognises."""
+        return float((self.predictions == self.labels).mean())
 
 
 def fold_result_path(fold: int, folder: Path = FOLD_RESULTS) -> Path:
@@ -141,9 +164,9 @@ def delete_unlisted(folds: Sequence[int], folder: Path = FOLD_RESULTS) -> list[P
 
 def _check_accuracy(result: FoldResult, path: Path) -> None:
     """Under `held_out` the logits must give the history's accuracy: else weights and history are of different runs."""
-    if result.validation != "held_out":
+    if result.validation != "held_out" or result.val_accuracy is None:
         return
-    expected = result.history.val_accuracy[result.best_epoch] * len(result.labels)
+    expected = result.val_accuracy * len(result.labels)
     correct = int((result.predictions == result.labels).sum())
     if abs(correct - expected) >= 0.5:  # clips
         raise UserError(

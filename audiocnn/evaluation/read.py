@@ -49,13 +49,15 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 
 
 def validation_of(columns: Container[str]) -> str:
-    """train.validation of the run whose folds.csv has these columns: only `previous_fold` has a test_acc."""
-    return "previous_fold" if "test_acc" in columns else "held_out"
+    """train.validation of the run whose folds.csv has these columns: `held_out` has no test_acc, `none` no val_acc."""
+    if "test_acc" not in columns:
+        return "held_out"
+    return "previous_fold" if "val_acc" in columns else "none"
 
 
 def headline_metrics(validation: str) -> tuple[str, str]:
     """The accuracy and the loss that count: of the held-out fold where it was read once, after training."""
-    return ("test_acc", "test_loss") if validation == "previous_fold" else ("val_acc", "val_loss")
+    return ("val_acc", "val_loss") if validation == "held_out" else ("test_acc", "test_loss")
 
 
 def _summary(text: str) -> dict[str, Any]:

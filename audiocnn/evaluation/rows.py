@@ -22,7 +22,7 @@ from audiocnn.evaluation.metrics import (
 Row = dict[str, str | int | float]
 
 DECIMALS = 6
-CURVES = ("train_acc", "val_acc", "train_loss", "val_loss")  # history.csv's metrics
+CURVES = ("train_acc", "val_acc", "train_loss", "val_loss")  # history.csv's metrics; no val_* where none validates
 MEAN = "mean"  # the name in history.csv's fold column of the rows that average over folds
 _PICKLE_PROTOCOL = 4  # fixed: the default rises with the Python version, and the bytes with it
 
@@ -35,11 +35,11 @@ def fold_row(result: FoldResult) -> Row:
         "dataset_fold": result.dataset_fold,
         "best_epoch": best,
         "epochs": len(result.history.loss),
-        "val_acc": result.history.val_accuracy[best],
-        "val_loss": result.history.val_loss[best],
     }
-    if result.validation == "previous_fold":
-        row["test_acc"] = float((result.predictions == labels).mean())
+    if result.history.val_accuracy is not None and result.history.val_loss is not None:
+        row |= {"val_acc": result.history.val_accuracy[best], "val_loss": result.history.val_loss[best]}
+    if result.validation != "held_out":
+        row["test_acc"] = result.test_accuracy
         row["test_loss"] = cross_entropy(result.logits, labels)
     return row | {"macro_f1": macro_f1(labels, result.predictions)}
 
@@ -48,7 +48,8 @@ def history_rows(results: Sequence[FoldResult]) -> list[Row]:
     """history.csv's rows: every epoch of every fold, then the mean over folds.
 
     A fold that stopped early counts in the mean with its last epoch's values: leaving it out instead would let
-    the curve jump, since the folds that train longer are not a random choice.
+    the curve jump, since the folds that train longer are not a random choice. The cells of val_* are empty where
+    nothing validates: 'dvc plots' asks for these columns.
     """
     folds = [_curves(result) for result in results]
     longest = max(len(curves) for curves in folds)
@@ -58,14 +59,16 @@ def history_rows(results: Sequence[FoldResult]) -> list[Row]:
     for name, curves in zip(names, [*folds, padded.mean(axis=0)], strict=True):
         for epoch, values in enumerate(curves.tolist()):
             place: Row = {"source": results[0].source, "fold": name, "epoch": epoch}
-            rows.append(place | dict(zip(CURVES, values, strict=True)))
+            cells = ("" if np.isnan(value) else value for value in values)
+            rows.append(place | dict(zip(CURVES, cells, strict=True)))
     return rows
 
 
 def _curves(result: FoldResult) -> Floats:
-    """(epochs, 4) float64: the history's columns in the order of CURVES."""
+    """(epochs, 4) float64: the history's columns in the order of CURVES; NaN where there is none."""
     history = result.history
-    return np.array([history.accuracy, history.val_accuracy, history.loss, history.val_loss]).T
+    absent = [np.nan] * len(history.loss)
+    return np.array([history.accuracy, history.val_accuracy or absent, history.loss, history.val_loss or absent]).T
 
 
 def prediction_rows(results: Sequence[FoldResult]) -> list[Row]:
@@ -124,14 +127,20 @@ def dataset_words(result: FoldResult) -> str:
 
 def _protocol_words(result: FoldResult) -> str:
     """How far the numbers can be trusted, in a few words."""
-    biased, unbiased = "val_acc is selected on the fold it reports", "test_acc is read once, after training"
-    return biased if result.validation == "held_out" else unbiased
+    return {
+        "held_out": "val_acc is selected on the fold it reports",
+        "previous_fold": "test_acc is read once, after training",
+        "none": "test_acc is read once, after a fixed number of epochs",
+    }[result.validation]
 
 
 def histories(results: Sequence[FoldResult]) -> bytes:
-    """all_fold_histories.pkl: a list, one dict a fold, of lists loss, accuracy, val_loss, val_accuracy."""
-    names = ("loss", "accuracy", "val_loss", "val_accuracy")
-    curves = [{name: list(getattr(result.history, name)) for name in names} for result in results]
+    """all_fold_histories.pkl: a list, one dict a fold, of lists loss, accuracy, and where clips validate val_loss,
+    val_accuracy.
+    """
+    curves = [
+        {name: list(values) for name, values in result.history.series.items() if name != "lr"} for result in results
+    ]
     return pickle.dumps(curves, protocol=_PICKLE_PROTOCOL)
 
 

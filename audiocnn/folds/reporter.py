@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from audiocnn.training.state import Progress
 
+_EPOCH_LINE = {"loss": "train_loss", "accuracy": "train_acc", "val_loss": "val_loss", "val_accuracy": "val_acc"}
 _WRITE_EVERY = 0.5  # seconds between two writes of progress.json
 
 
@@ -85,15 +86,14 @@ class Reporter:
         self._write_progress(epoch + 1, 0, 1)
         if self._tracker is not None:
             self._tracker.log_epoch(epoch, metrics)
-        self.say(
-            f"epoch {epoch:2d}  train_loss {metrics['loss']:.4f}  train_acc {metrics['accuracy']:.4f}  "
-            f"val_loss {metrics['val_loss']:.4f}  val_acc {metrics['val_accuracy']:.4f}  lr {metrics['lr']:.0e}  "
-            f"{self._seconds_per_epoch:.1f} s"
-        )
+        numbers = "  ".join(f"{label} {metrics[name]:.4f}" for name, label in _EPOCH_LINE.items() if name in metrics)
+        self.say(f"epoch {epoch:2d}  {numbers}  lr {metrics['lr']:.0e}  {self._seconds_per_epoch:.1f} s")
 
     def finishing(self, progress: "Progress") -> None:
         check_keys(self._job)
-        self.say(f"finished, best epoch {progress.best_epoch} with val_acc {progress.best_accuracy:.4f}")
+        epoch, accuracy = progress.best_epoch, progress.best_accuracy
+        chosen = accuracy >= 0
+        self.say(f"finished, best epoch {epoch} with val_acc {accuracy:.4f}" if chosen else f"finished, epoch {epoch}")
 
     def _write_progress(self, epoch: int, batch: int, batches: int) -> None:
         write_progress(

@@ -79,6 +79,7 @@ def load_weights(path: Path) -> PretrainedAudioCNN:
     recipe = None if header is None else _checked(header, sizes, path)
     model = _network(header, sizes)
     model.load_state_dict(tensors)
+    model.normalise_input(None if header is None else header.normalisation)
     model.header, model.recipe = header, recipe
     model.classes = [str(index) for index in range(sizes.classes)] if header is None else header.classes
     model.frames = None if header is None else header.frames
@@ -165,11 +166,17 @@ def _lie(header: WeightsHeader, sizes: _Sizes, recipe: Recipe | None) -> str | N
         (header.mels // MIN_MELS == sizes.bands, f"{header.mels} mels for {sizes.bands} bands"),
         (header.frames >= MIN_FRAMES, f"{header.frames} frames, fewer than {MIN_FRAMES}"),
         (header.mels * header.frames <= _LARGEST_ARRAY, f"{header.frames} frames"),
-        (0 <= header.accuracy <= 1, f"accuracy {header.accuracy}"),
+        (header.accuracy is None or 0 <= header.accuracy <= 1, f"accuracy {header.accuracy}"),
+        (_normalises(header), "a normalisation of other bands"),
         (recipe is None or recipe.shape == (header.mels, header.frames), "a recipe for another shape"),
         (recipe is None or _largest_array(recipe) <= _LARGEST_ARRAY, "a recipe that takes gigabytes for a clip"),
     )
     return next((text for holds, text in claims if not holds), None)
+
+
+def _normalises(header: WeightsHeader) -> bool:
+    """Whether the header's normalisation, if any, is of its mels."""
+    return header.normalisation is None or len(header.normalisation.mean) in (1, header.mels)
 
 
 def _largest_array(recipe: Recipe) -> int:

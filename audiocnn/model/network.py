@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiocnn.config.model_params import MIN_MELS, POOLS
+from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.quick_on_cpu import Dropout, dropout_relu_pool_bn_conv, relu_of_max_pool
 
 if TYPE_CHECKING:
@@ -48,7 +49,12 @@ class AudioCNN(nn.Module):
 
     Parameter names are those of the published weights, so that weights load both ways. n_mels must be at least 8 and
     target_len (frames) at least 16, the products of the pools.
+
+    input_mean, input_std: what normalise_input set, (1, 1) or (mels, 1); not among the weights, but in their header.
     """
+
+    input_mean: Tensor | None
+    input_std: Tensor | None
 
     def __init__(
         self,
@@ -73,9 +79,19 @@ class AudioCNN(nn.Module):
         self.fc1 = nn.Linear(conv1d_channels * (n_mels // MIN_MELS), hidden_units)
         self.dropout = Dropout(head_dropout)
         self.fc2 = nn.Linear(hidden_units, num_classes)
+        self.normalise_input(None)
+
+    def normalise_input(self, normalisation: Normalisation | None) -> None:
+        """From now on takes the mean off the input and divides it by the standard deviation; None: as it is."""
+        for name in ("mean", "std"):
+            values = None if normalisation is None else torch.tensor(getattr(normalisation, name)).unsqueeze(1)
+            place = None if values is None else values.to(self.fc1.weight.device)
+            self.register_buffer(f"input_{name}", place, persistent=False)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
         """spectrograms: (batch, mels, frames), float, in dB. Returns logits: (batch, classes)."""
+        if self.input_mean is not None and self.input_std is not None:
+            spectrograms = (spectrograms - self.input_mean) / self.input_std
         x = spectrograms.unsqueeze(1).contiguous(memory_format=torch.channels_last)  # (batch, 1, mels, frames)
         x = self.encoder1(x)  # (batch, 32, mels / 2, frames / 2)
         x = self.encoder2(x)  # (batch, 64, mels / 4, frames / 4)

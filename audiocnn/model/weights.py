@@ -13,6 +13,7 @@ from audiocnn.config.model_params import ModelParams
 from audiocnn.config.settings import Settings
 from audiocnn.errors import UserError
 from audiocnn.files import canonical_json
+from audiocnn.model.normalisation import Normalisation
 
 METADATA_ENTRY = "audiocnn"
 
@@ -21,8 +22,9 @@ class WeightsHeader(Settings):
     """What the weights are: enough to build the network, make its input, name its output and know its origin.
 
     mels, frames: the input's shape. recipe: how sound becomes spectrogram, where known. source: the kind of data it was
-    trained on (`demo`, `hub`, `folder`). epoch counts from 0. accuracy: on the validation clips, 0 to 1.
-    params_digest: sha256 of the effective model and train params.
+    trained on (`demo`, `hub`, `folder`). epoch counts from 0. accuracy: on the validation clips, 0 to 1; None where
+    nothing validates. params_digest: sha256 of the effective model and train params. normalisation: of the input, where
+    it is normalised.
     """
 
     format: int = 1
@@ -35,9 +37,14 @@ class WeightsHeader(Settings):
     fold: int
     dataset_fold: int
     epoch: int
-    accuracy: float
+    accuracy: float | None
     validation: str
     params_digest: str
+    normalisation: Normalisation | None = None
+
+    def text(self) -> str:
+        """The metadata entry. Without normalisation nothing is said of it, as before there was any."""
+        return canonical_json(self.model_dump(mode="json", exclude=None if self.normalisation else {"normalisation"}))
 
 
 def weights_bytes(model: nn.Module, header: WeightsHeader) -> bytes:
@@ -46,7 +53,7 @@ def weights_bytes(model: nn.Module, header: WeightsHeader) -> bytes:
     There is one metadata entry, because safetensors writes several in random order.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return save(tensors, metadata={METADATA_ENTRY: canonical_json(header.model_dump(mode="json"))})
+    return save(tensors, metadata={METADATA_ENTRY: header.text()})
 
 
 def read_header(path: Path) -> WeightsHeader | None:

@@ -27,12 +27,16 @@ _PROTOCOLS = {
         "Each fold is held out once; the fold before it chooses the best epoch, the network is trained on the others, "
         "and the held-out fold is read once, after training. The test accuracy below is not selected on."
     ),
+    "none": (
+        "Each fold is held out once; the network is trained on all others for a fixed number of epochs, its last "
+        "weights count, and the held-out fold is read once, after training. The test accuracy below is not selected on."
+    ),
 }
 _FILES = (
     ("file", "what"),
     (
         "model_fold_K_best.safetensors",
-        "weights of fold K at its best epoch; their header holds classes, shape and recipe",
+        "weights of fold K at the epoch that counts; their header holds classes, shape and recipe",
     ),
     ("params.yaml", "everything that decided the result"),
     ("origin.json", "what it was made from: params, digests of data and code, versions; `audiocnn verify` reads it"),

@@ -87,7 +87,7 @@ def _release_files(release: _Release, origin: Origin, repository: str) -> dict[s
 
     results, leaks = release.results, read_leaks(PREPARED)
     names = [weights_name(result.fold) for result in results]
-    histories = [{"fold": result.fold, **result.history.model_dump(mode="json")} for result in results]
+    histories = [{"fold": result.fold, **result.history.series} for result in results]
     return {
         "README.md": model_card(release.params, results, release.headers[0], repository, leaks, _doubts()).encode(),
         **{name: (MODELS / name).read_bytes() for name in names},
@@ -147,7 +147,7 @@ def _header(result: FoldResult, params: Params) -> WeightsHeader:
         "classes": tuple(header.classes) == result.classes,
         "source": header.source == result.source,
         "epoch": header.epoch == result.best_epoch,
-        "accuracy": header.accuracy == result.history.val_accuracy[result.best_epoch],
+        "accuracy": header.accuracy == result.val_accuracy,
         "validation": header.validation == result.validation,
         "params": header.params_digest == params_digest(params.model, params.train),
     }

@@ -94,11 +94,15 @@ def _differs_only_in(result: bytes, recorded: FoldOrigin) -> list[str]:
 def _numbers(release: Release, here: FoldResult) -> list[str]:
     """How far apart a fold's numbers are, by its weights' header and histories.json, for which nothing vouches."""
     header = None
-    best = f"  best epoch {here.best_epoch} with val_acc {here.history.val_accuracy[here.best_epoch]:.4f} here"
+    accuracy = here.val_accuracy
+    best = f"  last epoch {here.best_epoch} here"
+    if accuracy is not None:
+        best = f"  best epoch {here.best_epoch} with val_acc {accuracy:.4f} here"
     with suppress(UserError):
         header = untrusted_header(release.weights(weights_name(here.fold)))
     if header is not None:
-        best += f", {header.epoch} with {header.accuracy:.4f} released"
+        reached = "" if header.accuracy is None else f" with {header.accuracy:.4f}"
+        best += f", {header.epoch}{reached} released"
     released = _released_history(release, here.fold)
     return [best, *([] if released is None else _first_difference(here.history, released))]
 
@@ -114,8 +118,8 @@ def _released_history(release: Release, fold: int) -> History | None:
 def _first_difference(here: History, released: History) -> list[str]:
     """A line on the first number of two histories that differs: at the very start, or after many epochs?"""
     for epoch in range(min(len(here.loss), len(released.loss))):
-        for name in History.model_fields:
-            ours, theirs = getattr(here, name)[epoch], getattr(released, name)[epoch]
+        for name, series in here.series.items():
+            ours, theirs = series[epoch], released.series.get(name, series)[epoch]
             if ours != theirs:
                 return [f"  first difference: epoch {epoch}'s {name} is {ours:.9g} here, {theirs:.9g} released"]
     return []

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -22,18 +23,22 @@ def accuracy_curves(crossval: CrossValidation, validation: str) -> str:
     validation: which clips val_acc is of, for the legend.
     """
     draw = _curves(crossval, "acc", validation, scale=100)
-    return svg("accuracy", f"Accuracy by epoch, training and {validation}", _SIZE, draw)
+    return svg("accuracy", f"Accuracy by epoch, {_clips(crossval, validation)}", _SIZE, draw)
 
 
 def loss_curves(crossval: CrossValidation, validation: str) -> str:
     """Cross-entropy by epoch, as accuracy_curves."""
     draw = _curves(crossval, "loss", validation, scale=1)
-    return svg("loss", f"Loss by epoch, training and {validation}", _SIZE, draw)
+    return svg("loss", f"Loss by epoch, {_clips(crossval, validation)}", _SIZE, draw)
 
 
 def loss_is_cut(crossval: CrossValidation) -> bool:
     """Whether loss_curves leaves out values that are too high."""
     return _highest_loss(crossval) > _top_of_axis(crossval)
+
+
+def _clips(crossval: CrossValidation, validation: str) -> str:
+    return f"training and {validation}" if crossval.is_chosen else "training"
 
 
 def _curves(crossval: CrossValidation, kind: str, validation: str, scale: float) -> Callable[[Figure], None]:
@@ -43,8 +48,9 @@ def _curves(crossval: CrossValidation, kind: str, validation: str, scale: float)
         axes = figure.add_axes((0.115, 0.15, 0.865, 0.75))
         mean = ", mean" if len(crossval.folds) > 1 else ""
         _draw_curves(axes, crossval, f"train_{kind}", scale, BLUE, f"training{mean}")
-        _draw_curves(axes, crossval, f"val_{kind}", scale, ORANGE, f"{validation}{mean}")
-        _draw_best_epochs(axes, crossval, f"val_{kind}", scale)
+        if crossval.is_chosen:
+            _draw_curves(axes, crossval, f"val_{kind}", scale, ORANGE, f"{validation}{mean}")
+            _draw_best_epochs(axes, crossval, f"val_{kind}", scale)
         _label_epochs(axes)
         if kind == "acc":
             _label_accuracy(axes, scale * crossval.chance_level)
@@ -86,11 +92,11 @@ def _label_accuracy(axes: Axes, chance: float) -> None:
 
 
 def _highest_loss(crossval: CrossValidation) -> float:
-    return float(max(fold.curves[:, _LOSSES].max() for fold in crossval.folds))
+    return float(max(np.nanmax(fold.curves[:, _LOSSES]) for fold in crossval.folds))
 
 
 def _top_of_axis(crossval: CrossValidation) -> float:
     """The top of the loss axis: a fold that diverges must not flatten the curves of all others."""
     guessing = math.log(len(crossval.class_names))
-    start = max(guessing, float(crossval.mean_curves[0, _LOSSES].max()))
+    start = max(guessing, float(np.nanmax(crossval.mean_curves[0, _LOSSES])))
     return min(1.04 * _highest_loss(crossval), _HIGHEST * start)

@@ -14,7 +14,8 @@ from audiocnn.evaluation.unequal_folds import unequal_folds
 class Fold:
     """One fold of a cross-validation.
 
-    scores: folds.csv's metrics at the best epoch, by name. curves: (epochs, 4) float64 in the order of rows.CURVES.
+    scores: folds.csv's metrics at the best epoch, by name. curves: (epochs, 4) float64 in the order of rows.CURVES,
+    NaN for validation where there is none.
     rows, actual, predicted, confidence: (clips,), of the held-out clips: the row in the prepared arrays (int64), the
     labels (int64), and the probability of the predicted class (float64).
     """
@@ -47,13 +48,18 @@ class CrossValidation:
 
     @property
     def validation(self) -> str:
-        """train.validation of params.yaml: `held_out` or `previous_fold`."""
+        """train.validation of params.yaml: `held_out`, `previous_fold` or `none`."""
         return validation_of(self.folds[0].scores)
 
     @property
     def has_test(self) -> bool:
         """Whether the held-out clips were read once, after training; otherwise they picked the best epoch."""
-        return self.validation == "previous_fold"
+        return self.validation != "held_out"
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether validation chose each fold's epoch; otherwise the last one counts."""
+        return self.validation != "none"
 
     @property
     def clips(self) -> int:

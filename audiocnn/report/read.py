@@ -80,8 +80,12 @@ def _of(table: _Table, fold: str) -> _Table:
 
 
 def _curves(history: _Table) -> Floats:
-    """(epochs, 4) float64: history.csv's metrics in the order of CURVES."""
-    return _finite([[float(row[name]) for name in CURVES] for row in history]).reshape(-1, len(CURVES))
+    """(epochs, 4) float64: history.csv's metrics in the order of CURVES; NaN for val_* where all cells are empty."""
+    columns = [[row[name] for row in history] for name in CURVES]
+    absent = [name.startswith("val_") and not any(cells) for name, cells in zip(CURVES, columns, strict=True)]
+    curves = [[float(cell or "nan") for cell in cells] for cells in columns]
+    _finite([cells for cells, is_absent in zip(curves, absent, strict=True) if not is_absent])
+    return np.array(curves, dtype=np.float64).T
 
 
 def _finite(numbers: Sequence[Any]) -> Floats:

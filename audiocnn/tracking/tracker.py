@@ -82,9 +82,14 @@ def log_results(params: Params, results: Sequence[FoldResult], metrics: Path) ->
         group=experiment_group(params.model, params.train, digests),
         config=params.model_dump(mode="json"),
         summary=json.loads((metrics / "summary.json").read_text(encoding="utf-8")),
-        fold_accuracies={result.fold: result.history.val_accuracy[result.best_epoch] for result in results},
+        fold_accuracies={result.fold: _accuracy(result) for result in results},
         root=checkpoint_root(),
     )
+
+
+def _accuracy(result: FoldResult) -> float:
+    """A fold's val_acc; where nothing validates, its test_acc."""
+    return result.test_accuracy if result.val_accuracy is None else result.val_accuracy
 
 
 def log_summary(
@@ -99,7 +104,7 @@ def log_summary(
 ) -> None:
     """Shows an experiment's result as a run of job_type `aggregate`, or in the active run. Never raises.
 
-    summary: metrics/summary.json's content. fold_accuracies: val_acc by fold index.
+    summary: metrics/summary.json's content. fold_accuracies: val_acc by fold index; where nothing validates, test_acc.
     """
     service = WandbService(wandb_config(settings), root, say)
     active = service.active_run()
@@ -108,7 +113,8 @@ def log_summary(
     if run is None:
         return
     by_fold = {f"fold_{fold}": accuracy for fold, accuracy in fold_accuracies.items()}
-    service.attempt(run, lambda: run.summary.update({**summary, "val_acc_by_fold": by_fold}))
+    name = "val_acc_by_fold" if "val_acc" in summary else "test_acc_by_fold"
+    service.attempt(run, lambda: run.summary.update({**summary, name: by_fold}))
     if active is None:
         service.finish(run)
 

@@ -18,8 +18,12 @@ from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_da
 from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.model.weights import weights_bytes
+from audiocnn.training.augment import augment
+from audiocnn.training.average import average_weights, measure_batch_norms
+from audiocnn.training.input_statistics import input_normalisation
+from audiocnn.training.optimizer import set_learning_rate
 from audiocnn.training.resume import commit_epoch, load_best_model, resume
-from audiocnn.training.state import HISTORY, FoldJob, FoldState, Observer
+from audiocnn.training.state import FoldJob, FoldState, Observer
 
 _EVALUATION_BATCH = 32  # fixed: another size may change the last bits; small: it takes less memory than training
 
@@ -29,10 +33,13 @@ def train_fold(job: FoldJob, observer: Observer) -> None:
 
     The caller holds the fold's lock. Raises UserError where the data or the params cannot be trained on.
     """
+    if obstacle := job.train.augment.obstacle(job.meta.mels, job.meta.frames):
+        raise UserError(f"params.yaml: train.augment.{obstacle}.")
     set_arithmetic(job)
     split = split_rows(job.prepared, job.meta, job.fold, job.train.validation)
     data = FoldData(open_dataset(job.prepared, job.device), *split)
     state = resume(job, observer)
+    state.normalise_input(input_normalisation(data, job.train.normalise))
     observer.starting(state.model, state.progress)
     train_model(state, data, observer)
     _finish_fold(state, data, observer)
@@ -43,40 +50,83 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
     progress = state.progress
     while not progress.is_over(state.job.train):
         epoch = progress.epochs_done
-        lr = state.optimizer.param_groups[0]["lr"]
         loss, accuracy = train_epoch(state, data, observer)
-        val_loss, val_accuracy = evaluate(state, data.dataset, data.validation)
-        if not math.isfinite(loss + val_loss):
+        lr = state.optimizer.param_groups[0]["lr"]  # of the epoch's last step
+        measure_average(state, data)
+        metrics = {"loss": loss, "accuracy": accuracy, **validate(state, data), "lr": lr}
+        watched = metrics.get("val_loss", loss)
+        if not math.isfinite(loss + watched):
             raise UserError(
-                f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr ({lr:g})."
+                f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr "
+                f"({state.job.train.lr:g})."
             )
-        state.scheduler.step(val_loss)
-        progress.record(dict(zip(HISTORY, (loss, accuracy, val_loss, val_accuracy, lr), strict=True)))
+        if state.job.train.schedule == "plateau":
+            state.scheduler.step(watched)
+        progress.record(metrics)
         commit_epoch(state)
         observer.epoch_done(progress)
 
 
+def measure_average(state: FoldState, data: FoldData) -> None:
+    """Gives the averaged weights, where there are any, the batch-norm statistics that are theirs."""
+    if state.average is None:
+        return
+    rows = shuffled(data.train, state.job.seed("average"))  # in the order of the data, a batch may be of one class
+    with autocast(state.job):
+        measure_batch_norms(
+            state.average, (features for features, _ in batches(data.dataset, rows, state.job.train.batch_size))
+        )
+
+
+def validate(state: FoldState, data: FoldData) -> dict[str, float]:
+    """The validation clips' loss and accuracy by the history's names; nothing where train.validation is none."""
+    if not len(data.validation):
+        return {}
+    loss, accuracy = evaluate(state, data.dataset, data.validation)
+    return {"val_loss": loss, "val_accuracy": accuracy}
+
+
 def train_epoch(state: FoldState, data: FoldData, observer: Observer) -> tuple[float, float]:
     """One pass over the training rows in a new order. Returns the mean loss and accuracy, as seen while training."""
-    job, model, optimizer, rows = state.job, state.model, state.optimizer, data.train
-    epoch = state.progress.epochs_done
-    order = torch.Generator().manual_seed(job.seed("order", epoch))
-    shuffled = rows[torch.randperm(len(rows), generator=order).numpy()].tolist()
-    torch.manual_seed(job.seed("dropout", epoch))
-    model.train()
-    loss_sum, correct = torch.zeros((2,), device=job.device)
+    job, epoch = state.job, state.progress.epochs_done
+    rows = shuffled(data.train, job.seed("order", epoch))
     count = math.ceil(len(rows) / job.train.batch_size)
-    for batch, (features, labels) in enumerate(batches(data.dataset, shuffled, job.train.batch_size)):
-        with autocast(job):
-            logits = model(features).float()
-        loss = cross_entropy(logits, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss_sum += loss.detach() * len(labels)  # read once an epoch: .item() would wait for the device at every batch
-        correct += (logits.detach().argmax(dim=1) == labels).sum()
+    torch.manual_seed(job.seed("dropout", epoch))
+    generator = np.random.default_rng(job.seed("augment", epoch))
+    state.model.train()
+    loss_sum, correct = torch.zeros((2,), device=job.device)
+    for batch, (features, labels) in enumerate(batches(data.dataset, rows, job.train.batch_size)):
+        step = epoch * count + batch
+        set_learning_rate(state.optimizer, job.train, step, count)
+        clips, targets = augment(features, labels, job.train.augment, len(job.meta.classes), generator)
+        loss, logits = train_step(state, clips, targets)
+        if state.average is not None:
+            average_weights(state.average, state.model, job.train.ema_decay, step)
+        loss_sum += loss * len(labels)  # read once an epoch: .item() would wait for the device at every batch
+        correct += (logits.argmax(dim=1) == labels).sum()
         observer.batch_done(epoch, batch + 1, count)
     return loss_sum.item() / len(rows), correct.item() / len(rows)
+
+
+def shuffled(rows: Rows, seed: int) -> list[int]:
+    """The rows in an order that the seed alone decides."""
+    order = torch.Generator().manual_seed(seed)
+    return rows[torch.randperm(len(rows), generator=order).numpy()].tolist()  # type: ignore[no-any-return]
+
+
+def train_step(state: FoldState, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """One step on a batch. Returns the mean loss, a scalar, and the logits, (batch, classes), without gradients.
+
+    features: (batch, mels, frames) float32. targets: (batch,) int64 labels, or (batch, classes) shares that sum to 1.
+    Label smoothing: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7.
+    """
+    with autocast(state.job):
+        logits = state.model(features).float()
+    loss = cross_entropy(logits, targets, label_smoothing=state.job.train.label_smoothing)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimizer.step()
+    return loss.detach(), logits.detach()
 
 
 def set_arithmetic(job: FoldJob) -> None:
@@ -98,9 +148,9 @@ def autocast(job: FoldJob) -> torch.autocast:
 
 def _predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tensor:
     """Logits of the given rows in evaluation mode: (rows, classes) float32, on the CPU."""
-    state.model.eval()
+    state.measured.eval()
     with torch.inference_mode(), autocast(state.job):
-        logits = [state.model(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
+        logits = [state.measured(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
         return torch.cat(logits).float().cpu()
 
 
@@ -114,10 +164,10 @@ def evaluate(state: FoldState, dataset: SoundDataset, rows: Rows) -> tuple[float
 def _finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
     """Reads the held-out fold with the best model, writes the two results, and marks the fold finished."""
     job = state.job
-    state.model.load_state_dict(load_best_model(state))
+    state.measured.load_state_dict(load_best_model(state))
     logits = _predict_logits(state, data.dataset, data.held_out)
     weights_name, result_name = result_names(job.fold)
-    weights = weights_bytes(state.model, state.header(state.progress.best_epoch))
+    weights = weights_bytes(state.measured, state.header(state.progress.best_epoch))
     observer.finishing(state.progress)
     files = dict(state.committed.get("files", {}))
     files[weights_name] = save_bytes(job.folder / weights_name, weights)

@@ -24,14 +24,14 @@ def commit_epoch(state: FoldState) -> None:
     job, progress = state.job, state.progress
     epoch, best = progress.epochs_done - 1, progress.best_epoch
     files = dict(state.committed.get("files", {}))
-    name, val_loss = checkpoint_name(epoch), progress.history["val_loss"][-1]
+    name, val_loss = checkpoint_name(epoch), progress.metrics(epoch).get("val_loss")
     files[name] = save_checkpoint(job.folder / name, state.parts, epoch, val_loss)
     name = epoch_weights_name(epoch)
-    files[name] = save_bytes(job.folder / name, weights_bytes(state.model, state.header(epoch)))
+    files[name] = save_bytes(job.folder / name, weights_bytes(state.measured, state.header(epoch)))
     if epoch == best:
-        content = {"format": FORMAT, "epoch": epoch, "parts": {"model": state.model.state_dict()}}
+        content = {"format": FORMAT, "epoch": epoch, "parts": {state.measured_part: state.measured.state_dict()}}
         files[BEST_MODEL] = save_pytorch(job.folder / BEST_MODEL, content)
-    earlier = progress.history["val_accuracy"][:-1]
+    earlier = progress.history.get("val_accuracy", [])[:-1]
     best_before = earlier.index(max(earlier)) if earlier else best  # resuming after epoch - 1 needs it
     needed = {None, epoch, epoch - 1, best, best_before}  # None: files that belong to no epoch
     files = {name: sha for name, sha in files.items() if epoch_of(name) in needed or job.keep_file(name)}
@@ -90,7 +90,7 @@ def load_best_model(state: FoldState) -> dict[str, Tensor]:
         try:
             saved = load_pytorch(folder / name, files.get(name, ""))
             if saved["epoch"] == best:
-                weights: dict[str, Tensor] = saved["parts"]["model"]
+                weights: dict[str, Tensor] = saved["parts"][state.measured_part]
                 return weights
         except DamagedCheckpointError as error:
             damage = error

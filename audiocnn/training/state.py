@@ -1,5 +1,6 @@
 """A fold in training: the job it is given, and the state that changes with each epoch."""
 
+import copy
 import hashlib
 import math
 from collections.abc import Callable
@@ -16,9 +17,9 @@ from audiocnn.config.model_params import ModelParams
 from audiocnn.config.train_params import TrainParams, params_digest
 from audiocnn.data.prepared import Meta
 from audiocnn.model.network import AudioCNN
+from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.weights import WeightsHeader
-
-HISTORY = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
+from audiocnn.training.optimizer import make_optimizer
 
 
 class Observer(Protocol):
@@ -66,9 +67,13 @@ class FoldJob:
 
 @dataclass
 class Progress:
-    """What the rest of the training depends on beside model, optimizer and scheduler. Epochs count from 0."""
+    """What the rest of the training depends on beside model, optimizer and scheduler. Epochs count from 0.
 
-    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
+    history: one value an epoch of loss, accuracy and lr, and where clips validate of val_loss and val_accuracy.
+    best_epoch: the one whose weights count; where nothing validates, the last one. best_accuracy: -1 without one.
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = -1
     best_accuracy: float = -1.0
     lowest_val_loss: float = math.inf
@@ -77,21 +82,27 @@ class Progress:
     @property
     def epochs_done(self) -> int:
         """How many epochs are trained, which is also the number of the next one."""
-        return len(self.history["loss"])
+        return len(self.history.get("loss", ()))
 
     def metrics(self, epoch: int) -> dict[str, float]:
-        """An epoch's metrics by HISTORY's names."""
+        """An epoch's metrics by the history's names."""
         return {name: values[epoch] for name, values in self.history.items()}
 
     def record(self, metrics: dict[str, float]) -> None:
-        """Takes an epoch's metrics (by HISTORY's names) into the history, the best so far and the early stop."""
-        if metrics["val_accuracy"] > self.best_accuracy:  # the first of equals stays the best
-            self.best_epoch, self.best_accuracy = self.epochs_done, metrics["val_accuracy"]
-        lower = metrics["val_loss"] < self.lowest_val_loss
-        self.lowest_val_loss = min(self.lowest_val_loss, metrics["val_loss"])
+        """Takes an epoch's metrics (by the history's names) into the history, the best so far and the early stop."""
+        if "val_loss" in metrics:
+            self._choose(metrics["val_loss"], metrics["val_accuracy"])
+        else:
+            self.best_epoch = self.epochs_done
+        for name, value in metrics.items():
+            self.history.setdefault(name, []).append(value)
+
+    def _choose(self, val_loss: float, val_accuracy: float) -> None:
+        if val_accuracy > self.best_accuracy:  # the first of equals stays the best
+            self.best_epoch, self.best_accuracy = self.epochs_done, val_accuracy
+        lower = val_loss < self.lowest_val_loss
+        self.lowest_val_loss = min(self.lowest_val_loss, val_loss)
         self.epochs_without_lower_loss = 0 if lower else self.epochs_without_lower_loss + 1
-        for name in HISTORY:
-            self.history[name].append(metrics[name])
 
     def is_over(self, train: TrainParams) -> bool:
         """Whether the last epoch has been trained, or the early stop reached."""
@@ -110,7 +121,8 @@ class Progress:
 class FoldState:
     """A fold's job and everything that training it changes.
 
-    model, optimizer, scheduler, progress: what a checkpoint holds. committed: training_state.json as written last.
+    model, optimizer, scheduler, progress, and the average where there is one: what a checkpoint holds. average: the
+    averaged weights, where train.ema_decay asks for them. committed: training_state.json as written last.
     As new, its weights are a function of (seed, fold).
     """
 
@@ -119,14 +131,31 @@ class FoldState:
         torch.manual_seed(job.seed("weights"))
         sizes = job.model.model_dump()
         model = AudioCNN(job.meta.mels, len(job.meta.classes), job.meta.frames, **sizes)
-        self.model = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        fused = job.device != "mps"  # one kernel for all weights; torch has none for MPS in every version we take
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=job.train.lr, fused=fused)
+        self.model: AudioCNN = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.model) if job.train.ema_decay else None
+        self.optimizer = make_optimizer(self.model, job.train, job.device)
         self.scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             self.optimizer, factor=job.train.lr_factor, patience=job.train.lr_patience, min_lr=job.train.min_lr
         )
         self.progress = Progress()
+        self.normalisation: Normalisation | None = None
         self.committed: TrainingState = {"last_fold": job.fold, "last_epoch": 0, "key": job.key, "files": {}}
+
+    def normalise_input(self, normalisation: Normalisation | None) -> None:
+        """Has the network normalise its input so. A function of the data: no checkpoint holds it."""
+        self.normalisation = normalisation
+        self.model.normalise_input(normalisation)
+        self.measured.normalise_input(normalisation)
+
+    @property
+    def measured(self) -> AudioCNN:
+        """The network that is evaluated and kept: the average where there is one."""
+        return self.model if self.average is None else self.average
+
+    @property
+    def measured_part(self) -> str:
+        """The name of `measured` among the parts."""
+        return "model" if self.average is None else "average"
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -136,6 +165,7 @@ class FoldState:
             "optimizer": self.optimizer,
             "scheduler": self.scheduler,
             "progress": self.progress,
+            self.measured_part: self.measured,
         }
 
     def header(self, epoch: int) -> WeightsHeader:
@@ -151,7 +181,8 @@ class FoldState:
             fold=job.fold,
             dataset_fold=job.meta.folds[job.fold],
             epoch=epoch,
-            accuracy=self.progress.history["val_accuracy"][epoch],
+            accuracy=self.progress.metrics(epoch).get("val_accuracy"),
             validation=job.train.validation,
             params_digest=params_digest(job.model, job.train),
+            normalisation=self.normalisation,
         )

@@ -132,15 +132,26 @@ def test_two_revisions_are_read_from_git_whatever_the_working_tree_holds(reposit
 
 
 def test_the_tested_folds_are_compared_where_both_runs_have_them(repository: Repository) -> None:
-    write_results(repository.root, OLD, tested=True)
+    write_results(repository.root, OLD, validation="previous_fold")
     commit_and_tag(repository.root, "tested")
-    write_results(repository.root, NEW, tested=True)
+    write_results(repository.root, NEW, validation="previous_fold")
     differences = [0.05, 0.0, 0.15, -0.05]
     half = t.ppf(0.975, 3) * sqrt((1 / 4 + 1 / 2) * 0.021875 / 3)  # two folds train: one tests, one validates
     text = repository.compare("tested")
     assert f"Mean test_acc 0.7500 to 0.7875, difference +0.0375 (95 % interval {0.0375 - half:+.4f} to" in text
     assert f"Mean test_loss 1.2500 to 1.2125, difference {-sum(differences) / 4:+.4f}" in text
     assert text.endswith("test_acc is read once, after training.\n")
+
+
+def test_without_validation_the_tested_folds_are_compared_and_all_others_trained(repository: Repository) -> None:
+    write_results(repository.root, OLD, validation="none")
+    commit_and_tag(repository.root, "unchosen")
+    write_results(repository.root, NEW, validation="none")
+    half = t.ppf(0.975, 3) * sqrt((1 / 4 + 1 / 3) * 0.021875 / 3)
+    text = repository.compare("unchosen")
+    assert f"Mean test_acc 0.7500 to 0.7875, difference +0.0375 (95 % interval {0.0375 - half:+.4f} to" in text
+    assert text.endswith("test_acc is read once, after training.\n")
+    assert "train.validation is held_out in old and none in workspace" in repository.compare("old")
 
 
 def test_only_folds_that_both_have_are_paired_but_all_count_as_training_data(repository: Repository) -> None:
@@ -157,7 +168,7 @@ def test_only_folds_that_both_have_are_paired_but_all_count_as_training_data(rep
     [
         ({"data": "bbbb.dir"}, "the data differ (data/prepared in dvc.lock)"),
         ({"classes": {"cat": 0.5}}, "the classes differ"),
-        ({"tested": True}, "train.validation is held_out in old and previous_fold in workspace"),
+        ({"validation": "previous_fold"}, "train.validation is held_out in old and previous_fold in workspace"),
     ],
     ids=str,
 )

@@ -40,6 +40,12 @@ def test_previous_fold_validates_on_the_fold_before_cyclically(
     assert sorted([*split.train, *split.validation, *split.held_out]) == list(range(8))
 
 
+def test_none_trains_on_all_other_folds_and_validates_on_nothing(prepared: Path) -> None:
+    split = split_rows(prepared, meta_of([1, 3, 7, 9]), 1, "none")
+    assert (split.held_out.tolist(), split.validation.tolist()) == ([0, 3], [])
+    assert split.train.tolist() == [1, 2, 4, 5, 6, 7]
+
+
 def test_previous_fold_of_two_folds_leaves_nothing_to_train_on_and_says_so(prepared: Path) -> None:
     with pytest.raises(UserError, match="three folds or more"):
         split_rows(prepared, meta_of([1, 3]), 0, "previous_fold")

@@ -26,6 +26,7 @@ def test_a_missing_fold_is_named_with_what_to_do(tmp_path: Path) -> None:
         ({"classes": ["a", "b"]}, "labels and logits for 2 classes"),
         ({"history": {"loss": [1.0]}}, "history.accuracy"),
         ({"fold": 1}, "holds fold 1"),
+        ({"validation": "none"}, "val_loss and val_accuracy in history unless validation is none"),
     ],
 )
 def test_a_damaged_fold_is_refused_with_the_reason(tmp_path: Path, change: dict[str, Any], words: str) -> None:

@@ -36,10 +36,29 @@ def test_previous_fold_adds_the_tested_fold(tmp_path: Path) -> None:
     assert summary["dataset"] == "hub"
 
 
+def test_without_validation_only_the_held_out_fold_is_measured(tmp_path: Path) -> None:
+    folds = [fold_result(fold, validation="none", source="hub") for fold in (0, 1)]
+    results = written_and_read(tmp_path, *folds)
+    summary = tables.summary(results)
+    assert summary.keys() == {"dataset", "protocol", "folds", "test_acc", "test_loss", "macro_f1"}
+    assert summary["test_acc"]["mean"] == round(np.mean([result.test_accuracy for result in results]), 6)
+    assert summary["protocol"] == "test_acc is read once, after a fixed number of epochs"
+    names = ["fold", "dataset_fold", "best_epoch", "epochs", "test_acc", "test_loss", "macro_f1"]
+    assert list(tables.fold_row(results[0])) == names
+    assert pickle.loads(tables.histories(results))[0].keys() == {"loss", "accuracy"}
+
+
+def test_without_validation_its_cells_of_the_curves_are_empty_and_plots_find_their_columns(tmp_path: Path) -> None:
+    results = written_and_read(tmp_path, *(fold_result(fold, validation="none") for fold in (0, 1)))
+    for row in tables.history_rows(results):
+        assert row["val_acc"] == row["val_loss"] == ""
+        assert isinstance(row["train_acc"], float)
+
+
 def test_the_mean_curve_keeps_a_stopped_folds_last_value(tmp_path: Path) -> None:
     results = written_and_read(tmp_path, fold_result(0), fold_result(1))  # 6 and 8 epochs
     rows = [row for row in tables.history_rows(results) if row["fold"] == "mean"]
-    short, long = (result.history.val_loss for result in results)
+    short, long = (result.history.series["val_loss"] for result in results)
     assert [row["epoch"] for row in rows] == list(range(8))
     assert rows[2]["val_loss"] == pytest.approx((short[2] + long[2]) / 2)
     assert rows[7]["val_loss"] == pytest.approx((short[5] + long[7]) / 2)

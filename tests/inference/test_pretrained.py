@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from audiocnn.errors import UserError
 from audiocnn.inference.pretrained import PretrainedAudioCNN
 from audiocnn.model.network import AudioCNN
+from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.weights import METADATA_ENTRY
 from tests.support.hub_server import FakeHub, Fault, Repository, use_in_this_process
 from tests.support.prepared import CLASSES
@@ -44,6 +45,16 @@ def test_a_file_needs_nothing_else(tmp_path: Path) -> None:
     assert model.recipe == RECIPE
     assert (model.n_mels, model.frames, model.target_len) == (MELS, FRAMES, FRAMES)
     assert_same_function(model, content)
+
+
+@pytest.mark.parametrize("bands", [1, MELS])
+def test_a_file_with_a_normalisation_takes_the_input_in_db_all_the_same(tmp_path: Path, bands: int) -> None:
+    mean, std = torch.arange(bands) - 40.0, torch.arange(bands) + 2.0
+    header = make_header(normalisation=Normalisation(mean=tuple(mean.tolist()), std=tuple(std.tolist())))
+    normalising = AudioCNN.from_pretrained(write(tmp_path / "a", make_weights(seed=1, header=header)))
+    plain = AudioCNN.from_pretrained(write(tmp_path / "b", make_weights(seed=1)))
+    clips = torch.randn(5, MELS, FRAMES) * 20 - 40
+    torch.testing.assert_close(normalising(clips), plain((clips - mean[:, None]) / std[:, None]))
 
 
 def test_loading_draws_none_of_the_callers_random_numbers(tmp_path: Path) -> None:
@@ -107,6 +118,8 @@ LIES: list[tuple[dict[str, Any], str]] = [
     ({"model": MODEL.model_copy(update={"encoder_channels": (1, 2, 3)})}, "encoder_channels"),
     ({"accuracy": 17.0}, "accuracy 17"),
     ({"format": 2}, "format is 2"),
+    ({"normalisation": Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)}, "a normalisation of other bands"),
+    ({"normalisation": Normalisation.model_construct(mean=(0.0,), std=(0.0,))}, "not a safetensors file with a header"),
 ]
 
 

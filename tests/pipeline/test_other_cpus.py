@@ -23,8 +23,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Pipeline]:
     """The pipelines that the tests compare, two at a time: an emulated process takes one core for most of a minute."""
     root = tmp_path_factory.mktemp("cpus")
 
-    def whole(name: str, cpu: str | None, arithmetic: str = "portable") -> Pipeline:
-        return Pipeline(root / name, cpu, arithmetic).prepared().trained()
+    def whole(name: str, cpu: str | None, arithmetic: str = "portable", levers: bool = False) -> Pipeline:
+        return Pipeline(root / name, cpu, arithmetic, levers=levers).prepared().trained()
 
     def fetched(name: str, cpu: str | None) -> Pipeline:
         return Pipeline(root / name, cpu, source="demo").prepared()
@@ -32,6 +32,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Pipeline]:
     with ThreadPoolExecutor(2) as pool:
         made: dict[str, Future[Pipeline]] = {cpu: pool.submit(whole, cpu, cpu) for cpu in CPUS}
         made["native arithmetic, Haswell"] = pool.submit(whole, "native_haswell", "Haswell", "native")
+        made["levers, Haswell"] = pool.submit(whole, "levers_haswell", "Haswell", levers=True)
+        made["levers, here"] = pool.submit(whole, "levers_here", None, levers=True)
         made["demo, Haswell"] = pool.submit(fetched, "demo_haswell", "Haswell")
         made["demo, here"] = pool.submit(fetched, "demo_here", None)
         made["native arithmetic, here"] = pool.submit(whole, "native_here", None, "native")
@@ -43,6 +45,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Pipeline]:
 def test_every_out_of_the_pipeline_has_the_same_bytes_on_another_cpu(runs: Mapping[str, Pipeline], cpu: str) -> None:
     assert runs[cpu].outs() == runs["here"].outs()
     assert {"models/model_fold_1_best.safetensors", "metrics/summary.json"} < runs[cpu].outs().keys()
+
+
+def test_with_all_levers_on_they_have_the_same_bytes_on_another_cpu(runs: Mapping[str, Pipeline]) -> None:
+    assert runs["levers, Haswell"].outs() == runs["levers, here"].outs()
+    assert runs["levers, here"].outs() != runs["here"].outs()
 
 
 @pytest.mark.parametrize("cpu", CPUS)

@@ -105,7 +105,7 @@ def test_histories_are_every_epoch_of_every_fold(run: Path) -> None:
         assert history == {"fold": fold, **fold_result(fold)["history"]}
 
 
-@pytest.mark.parametrize("validation", ["held_out", "previous_fold"])
+@pytest.mark.parametrize("validation", ["held_out", "previous_fold", "none"])
 def test_the_cards_front_matter_holds_the_results_as_the_hub_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation: str
 ) -> None:

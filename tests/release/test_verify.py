@@ -85,6 +85,23 @@ def test_all_folds_of_a_folder_are_identical(reader: Project, author: Project) -
     assert (reader.path / "elsewhere/checkpoints").is_dir()
 
 
+def test_a_release_of_the_preset_accurate_is_identical_and_its_card_says_that_nothing_was_chosen(
+    author: Project, tmp_path: Path
+) -> None:
+    project = author.copy(tmp_path / "clone")
+    cli(project, "preset", "accurate")
+    project.set_params(folds=[0], train={"epochs": 2, "warmup_epochs": 1})
+    project.dvc("repro")
+    project.commit("accurate")
+    cli(project, "publish", "--repo", NAME, "--dry-run", "accurate", "--yes-this-is-the-demo")
+    card = (project.path / "accurate/README.md").read_text()
+    assert "trained on all others for a fixed number of epochs" in card
+    assert "accuracy (`test_acc`)" in card
+    said = cli(project, "verify", "accurate", "--work-dir", "elsewhere")
+    assert "fold 0: epoch  1" in said
+    assert "identical: weights and result of fold 0 are the released ones, byte for byte." in said
+
+
 def test_one_flipped_weight_is_said_to_be_the_releases_own_fault(
     reader: Project, author: Project, hub_server: FakeHub
 ) -> None:

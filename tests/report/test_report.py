@@ -114,7 +114,7 @@ def test_each_fold_and_each_class_has_its_row(standard: Path) -> None:
     lines = {" ".join(line.split()) for line in page.splitlines()}
     for result in read_fold_results([0, 1, 2], standard / "results/folds"):
         best = result.best_epoch
-        score = f"{percent(result.history.val_accuracy[best])} {result.history.val_loss[best]:.3f}"
+        score = f"{percent(result.val_accuracy or 0)} {result.history.series['val_loss'][best]:.3f}"
         start = f"{result.fold} {result.dataset_fold} 24 {best} of {len(result.history.loss)} {score}"
         assert any(line.startswith(start) for line in lines), start
     for line in (standard / "metrics/classes.csv").read_text().splitlines()[1:]:
@@ -132,6 +132,17 @@ def test_it_says_how_far_the_accuracy_can_be_trusted(standard: Path, tmp_path: P
     assert "Synthetic sounds." not in page.text
     assert page.cells["accuracy"] == f"{percent(summary(unbiased)['test_acc']['mean'])} %"
     assert "Chance level: 33.3 %" in page.text
+
+
+def test_without_validation_it_says_so_and_draws_no_curve_of_it(tmp_path: Path) -> None:
+    text = report(make_project_with_results(tmp_path, clips=6, validation="none", source="folder"))
+    page = Page(text)
+    assert "test_acc is read once, after a fixed number of epochs: nothing was chosen." in page.text
+    assert page.cells["accuracy"] == f"{percent(summary(tmp_path)['test_acc']['mean'])} %"
+    assert "last epoch" in page.text
+    assert "best epoch" not in page.text
+    assert "alidation" not in page.text.replace("train.validation", "").replace("Cross-validation", "")
+    assert 'aria-label="Accuracy by epoch, training"' in text
 
 
 def test_it_needs_no_network_and_no_other_file(standard: Path) -> None:

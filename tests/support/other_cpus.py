@@ -20,26 +20,33 @@ from audiocnn.config.arithmetic import with_arithmetic
 from audiocnn.config.params import read_params
 from audiocnn.config.runtime import Runtime
 from audiocnn.config.settings import read_yaml
+from audiocnn.config.train_params import LEVERS
 from audiocnn.files import sha256_of_file
 from audiocnn.folds.plan import make_plan
 from audiocnn.folds.pool import KEEP_LARGE_BLOCKS, WorkerJob
 from tests.support.paths import ROOT
 from tests.support.processes import environment
+from tests.support.training import LEVERS_ON
 
 QEMU = shutil.which("qemu-x86_64")
 _OUTS = ("data/raw", "data/prepared", "models", "results", "metrics")
 _CLIPS, _MELS, _FRAMES, _CLASSES, _FOLDS = 48, 16, 32, 3, 4
+_LEVERS = {**LEVERS_ON.model_dump(include=set(LEVERS)), "warmup_epochs": 1, "validation": "none"}
 _SETTINGS_OF_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # they choose numpy's products
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A copy of the project in `folder`, whose stages run on a CPU model of qemu's, or on this machine's own (None)."""
+    """A copy of the project in `folder`, whose stages run on a CPU model of qemu's, or on this machine's own (None).
+
+    levers: whether it trains with all levers on, and validation none.
+    """
 
     folder: Path
     cpu: str | None
     arithmetic: str = "portable"
     source: str = "source"
+    levers: bool = False
 
     def prepared(self) -> "Pipeline":
         """Copies the code, writes data and params, and runs fetch and prepare."""
@@ -50,6 +57,11 @@ class Pipeline:
         (self.folder / "runtime.yaml").write_text("{device: cpu, wandb: {mode: disabled}}\n")
         _write_pickles(self.folder / "source")
         train = {**read_yaml(ROOT / "params.yaml")["train"], "epochs": 2, "arithmetic": self.arithmetic}
+        train |= (
+            {**LEVERS_ON.model_dump(include=set(LEVERS)), "warmup_epochs": 1, "validation": "none"}
+            if self.levers
+            else {}
+        )
         params = {"folds": [0, 1], "data": {"source": self.source, "sha256": {}}, "train": train}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params))
         self.run("stages.fetch")

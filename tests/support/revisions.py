@@ -25,19 +25,17 @@ def write_results(
     *,
     lr: object = 0.001,
     data: str = "aaaa.dir",
-    tested: bool = False,
+    validation: str = "held_out",
     classes: Mapping[str, float] = RECALLS,
     code: str = "one\n",
 ) -> None:
-    """The committed files of a run. accuracies: by fold. tested: under previous_fold, where they are test_acc."""
+    """The committed files of a run. accuracies: by fold; test_acc where the held-out fold does not validate."""
     metrics = root / "metrics"
     metrics.mkdir(exist_ok=True)
-    header = "fold,dataset_fold,best_epoch,epochs,val_acc,val_loss" + (",test_acc,test_loss" if tested else "")
-    rows = [
-        f"{fold},{fold + 1},3,6,{0.5 if tested else accuracy:.6f},1.000000"
-        + (f",{accuracy:.6f},{2 - accuracy:.6f}" if tested else "")
-        for fold, accuracy in accuracies.items()
-    ]
+    val, test = ",val_acc,val_loss", ",test_acc,test_loss"
+    columns = {"held_out": val, "previous_fold": val + test, "none": test}[validation]
+    header = f"fold,dataset_fold,best_epoch,epochs{columns}"
+    rows = [f"{fold},{fold + 1},3,6{_measured(accuracy, validation)}" for fold, accuracy in accuracies.items()]
     (metrics / "folds.csv").write_text("\n".join([header, *rows, ""]))
     recalls = [f"{name},20,{recall:.6f},0.100000" for name, recall in classes.items()]
     (metrics / "classes.csv").write_text("\n".join(["class,clips,recall_mean,recall_std", *recalls, ""]))
@@ -50,6 +48,14 @@ def write_results(
     stages = {f"train_fold@{k}": fold for k in accuracies}
     lock = {"schema": "2.0", "stages": {"aggregate": {"params": {"params.yaml": {"folds": [*accuracies]}}}} | stages}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+
+
+def _measured(accuracy: float, validation: str) -> str:
+    """The cells of folds.csv from val_acc on."""
+    test = f",{accuracy:.6f},{2 - accuracy:.6f}"
+    return {"held_out": f",{accuracy:.6f},1.000000", "previous_fold": f",0.500000,1.000000{test}", "none": test}[
+        validation
+    ]
 
 
 def commit_and_tag(root: Path, message: str) -> None:

@@ -10,8 +10,9 @@ import torch
 from audiocnn.checkpoints.folder import fold_folder, result_names
 from audiocnn.checkpoints.key import code_digests
 from audiocnn.checkpoints.training_state import load_training_state_json
+from audiocnn.config.augment_params import AugmentParams
 from audiocnn.config.model_params import ModelParams
-from audiocnn.config.train_params import TrainParams
+from audiocnn.config.train_params import LEVERS, TrainParams
 from audiocnn.data.prepared import read_meta
 from audiocnn.files import digest
 from audiocnn.folds.plan import Plan
@@ -21,6 +22,27 @@ from audiocnn.training.state import FoldJob, Progress
 MODEL = ModelParams(encoder_channels=(4, 4, 8), conv1d_channels=4, hidden_units=8)
 # Patience of 1 and a large factor: the scheduler acts often, so a forgotten one shows.
 TRAIN = TrainParams(epochs=6, batch_size=8, lr=0.01, lr_factor=0.5, lr_patience=1, early_stopping_patience=6)
+
+LEVERS_ON = TrainParams(
+    **TRAIN.model_dump(exclude=set(LEVERS)),
+    optimizer="adamw",
+    weight_decay=0.01,
+    schedule="cosine",
+    warmup_epochs=2,
+    label_smoothing=0.1,
+    normalise="mel",
+    ema_decay=0.9,
+    augment=AugmentParams(
+        roll=True,
+        crop=0.9,
+        mel_shift=1,
+        equaliser_db=0.5,
+        gain_db=0.5,
+        mixup_alpha=0.3,
+        mel_mask=2,
+        frame_mask=2,
+    ),
+)
 
 
 def make_job(
