@@ -3,6 +3,7 @@
 Nothing seeks after the container is open, so pipes work, and no header decides how much is read or allocated.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,13 +145,27 @@ def claimed_seconds(path: Path) -> float | None:
         return None if container.duration is None else container.duration / 1e6  # it counts microseconds
 
 
+class _Source:
+    """A file as FFmpeg is to see it: where it cannot seek, it is told by a number, because PyAV prints exceptions."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.read, self.tell, self.seekable = file.read, file.tell, file.seekable
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
+
+
 def _container(file: FileIO) -> "InputContainer":
     import av
 
     # FFmpeg gets an open file and no name: nothing in its content can have it open another.
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": ""}
     try:
-        return av.open(file, "r", metadata_errors="ignore", options=options)
+        return av.open(_Source(file), "r", metadata_errors="ignore", options=options)
     except (av.FFmpegError, OSError) as error:
         raise BadSoundError("unreadable", _hint(_reason(error))) from None
 

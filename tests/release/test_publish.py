@@ -141,7 +141,7 @@ def assert_rules_of_the_hub(front_matter: dict[str, Any]) -> None:
 @pytest.mark.parametrize("source", ["demo", "folder", "hub"])
 def test_the_card_is_valid_whatever_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     monkeypatch.chdir(tmp_path)
-    write_finished_run(tmp_path, source=source, classes=["a: b", "- c | d", '"]\n---\n'.replace("\n", " ")])
+    write_finished_run(tmp_path, source=source, classes=["a: b", "c- | d", '"]\n---\n'.replace("\n", " ")])
     text = dry_run("release", "--yes-this-is-the-demo")["README.md"].decode()
     assert_rules_of_the_hub(yaml.safe_load(text.split("---\n")[1]))
     table = text.partition("| class | clips")[2].partition("\n\n")[0].splitlines()

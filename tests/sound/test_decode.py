@@ -38,7 +38,7 @@ def decoded(path: Path) -> Any:
 
 
 # Suffix, encoder, its rate, how far the loud part of its spectrogram may be from the WAV's, in dB, and the samples of
-# its encoder's delay that the format has no place to name.
+# its encoder's delay that the format has no place to name; of WMA, FFmpeg leaves out the first 512 instead.
 FORMATS = [
     ("flac", "flac", RATE, 0.01, 0),
     ("ogg", "flac", RATE, 0.01, 0),
@@ -55,7 +55,7 @@ FORMATS = [
     ("aac", "aac", RATE, 1.0, 1024),
     ("webm", "libopus", 48_000, 1.0, 0),
     ("opus", "libopus", 48_000, 1.0, 0),
-    ("wma", "wmav2", RATE, 1.0, 0),
+    ("wma", "wmav2", RATE, 1.0, -512),
     ("mp3", "libmp3lame", RATE, 1.0, 0),
     ("mp2", "mp2", RATE, 1.0, 481),
 ]
@@ -67,11 +67,13 @@ def test_a_format_gives_the_spectrogram_of_its_sound(
 ) -> None:
     path = encode(tmp_path / f"a.{suffix}", speech_like(rate=rate), rate, codec)
     if delay:
-        soundfile.write(tmp_path / "without_delay.wav", decoded(path)[delay:], rate, subtype="FLOAT")
+        aligned = np.pad(decoded(path), (max(-delay, 0), 0))[max(delay, 0) :]
+        soundfile.write(tmp_path / "without_delay.wav", aligned, rate, subtype="FLOAT")
         path = tmp_path / "without_delay.wav"
     soundfile.write(tmp_path / "a.wav", speech_like(), RATE, subtype="FLOAT")
     expected = clip_spectrogram(tmp_path / "a.wav", RECIPE)
     loud = expected > -30  # dB; a lossy codec may do what it likes with the rest
+    loud[:, :8] = False  # the first 80 ms, where codecs begin
     assert np.abs(clip_spectrogram(path, RECIPE) - expected)[loud].mean() < most
 
 
