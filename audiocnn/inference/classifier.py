@@ -33,13 +33,13 @@ def load(source: str | Path = "models", fold: int | None = None) -> "Classifier"
 
 
 class Classifier:
-    """Networks that vote on sounds. classes: their names, by index.
+    """Networks that vote on sounds. classes: their names, by index. recipe: how sound becomes their input.
 
     Each method raises audiocnn.UserError where a sound cannot be used, in one sentence.
     """
 
     def __init__(self, models: Sequence[PretrainedAudioCNN], recipe: Recipe) -> None:
-        self._models, self._recipe = models, recipe
+        self._models, self.recipe = models, recipe
         self.classes = list(models[0].classes)
 
     def predict(self, sound: Sound, rate: int | None = None, over_windows: OverWindows = "mean") -> Answer:
@@ -74,20 +74,20 @@ class Classifier:
 
     def stream(self, rate: int, hop_seconds: float | None = None) -> "Stream":
         """For sound that comes in blocks, from a microphone or a socket, at `rate` Hz."""
-        return Stream(self._models, WindowCutter(_rate(rate), self._recipe, self._hop(hop_seconds)), self._recipe)
+        return Stream(self._models, WindowCutter(_rate(rate), self.recipe, self._hop(hop_seconds)), self.recipe)
 
     def _of_file(self, path: Path, hop_seconds: float) -> Iterator[Answer]:
         try:
             with open_recording(path) as recording:
-                yield from _answers(self._models, spectrograms(recording, self._recipe, hop_seconds))
+                yield from _answers(self._models, spectrograms(recording, self.recipe, hop_seconds))
         except BadSoundError as error:
             raise UserError(f"{path}: {error}.") from None
 
     def _hop(self, seconds: float | None) -> float:
-        least = self._recipe.hop_length / self._recipe.rate
+        least = self.recipe.hop_length / self.recipe.rate
         if seconds is not None and not least <= seconds < math.inf:
             raise UserError(f"hop_seconds is {seconds:g}, expected at least {least:g}, from one frame to the next.")
-        return self._recipe.seconds if seconds is None else seconds
+        return self.recipe.seconds if seconds is None else seconds
 
 
 class Stream:
