@@ -75,9 +75,8 @@ class Recording:
         if self._end is not None:
             return f"damaged: what follows {self._samples / self.rate:.2f} s is left out ({self._end})"
         if self._bad_packets:
-            return (
-                f"damaged: {self._bad_packets} packets do not decode, from {self._first_bad:.2f} s on, and are left out"
-            )
+            packets = "1 packet" if self._bad_packets == 1 else f"{self._bad_packets} packets"
+            return f"damaged: left out {packets} that did not decode, the first at {self._first_bad:.2f} s"
         return None
 
     def blocks(self) -> Iterator[Floats]:
