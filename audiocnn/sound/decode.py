@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from av import AudioFrame
+    from av import AudioFifo, AudioFrame
     from av.container import InputContainer
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -84,15 +85,20 @@ class Recording:
 
         What does not decode is left out, and `damage` says so.
         """
+        from av import AudioFifo
+
         assert self._first is not None
-        waiting, size = [_mono(self._first)], self._first.samples
-        for frame in self._frames:
-            if size >= _BLOCK or self.is_live:
-                yield np.concatenate(waiting)
-                waiting, size = [], 0
-            waiting.append(_mono(frame))
-            size += frame.samples
-        yield np.concatenate(waiting)
+        waiting = AudioFifo()  # joins frames before Python and numpy look at them: a frame has but a thousand samples
+        for frame in chain([self._first], self._frames):
+            frame.pts = None  # what decodes counts: a gap in time stamps is none in the samples
+            try:
+                waiting.write(frame)
+            except ValueError:
+                self._end = "its samples change their form"
+                break
+            if waiting.samples >= _BLOCK or self.is_live:
+                yield from _mono(waiting)
+        yield from _mono(waiting)
 
     def _decoded(self, container: "InputContainer") -> Iterator["AudioFrame"]:
         """The frames of the first stream of sound; sets `rate` with the first of them."""
@@ -188,8 +194,11 @@ def _regular_size(file: FileIO) -> int | None:
     return status.st_size if S_ISREG(status.st_mode) else None
 
 
-def _mono(frame: "AudioFrame") -> Floats:
-    """The mean over channels, (samples,): integers scaled to -1..1, floats as they are."""
+def _mono(waiting: "AudioFifo") -> Iterator[Floats]:
+    """The mean over channels of all that waits, if anything: integers scaled to -1..1, floats as they are."""
+    frame = waiting.read()
+    if frame is None or not frame.samples:
+        return
     samples: NDArray[Any] = frame.to_ndarray()  # (channels, samples), or (1, samples x channels) where interleaved
     if frame.format.is_packed:
         samples = samples.reshape(frame.samples, -1).T
@@ -200,8 +209,7 @@ def _mono(frame: "AudioFrame") -> Floats:
         floats -= 2.0 ** (8 * size - 1)
     if kind in "iu":
         floats *= 2.0 ** (1 - 8 * size)
-    mean: Floats = floats.mean(axis=0, dtype=np.float32)
-    return mean
+    yield floats.mean(axis=0, dtype=np.float32)
 
 
 def _reason(error: Exception) -> str:
