@@ -155,7 +155,8 @@ def test_the_head_trains_nothing_and_ends_as_one_machine_alone_does(machines: Ma
 
 
 def test_the_records_in_the_remote_say_which_folds_are_there(machines: Machines) -> None:
-    assert re.findall(r"^folds/fold_\d+$", machines.said["which"], re.MULTILINE) == list(block("xargs").commands[-1].shown)
+    there = re.findall(r"^folds/fold_\d+$", machines.said["which"], re.MULTILINE)
+    assert there == list(block("xargs").commands[-1].shown)
 
 
 def test_every_block_of_the_document_is_run_here(machines: Machines) -> None:
