@@ -93,9 +93,8 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
         for log in logs:
             log.unlink()
         stop.check()
-    are_finished = all(_is_finished(job, fold) for fold in job.keys)
     for worker, log in zip(workers, logs, strict=True):
-        if worker.exit_code != 0 and not are_finished:
+        if worker.exit_code != 0 and not all(_is_finished(job, fold) for fold in job.keys):
             raise UserError(worker.error or _why_it_ended(worker.exit_code, log, len(workers)))
         log.unlink()
 

@@ -14,7 +14,7 @@ from audiocnn.inference.answer import Answer, OfRecording, OverWindows, answers
 from audiocnn.inference.ensemble import BATCH, load_models
 from audiocnn.inference.find_weights import find_weights
 from audiocnn.inference.pretrained import PretrainedAudioCNN
-from audiocnn.sound.decode import RATES, BadSoundError, Floats, open_recording
+from audiocnn.sound.decode import RATES, BadSoundError, Floats, mean_over_channels, open_recording
 from audiocnn.sound.recipe import Recipe
 from audiocnn.sound.spectrogram import Spectrogram, require_audio, spectrograms, window_spectrogram
 from audiocnn.sound.windows import WindowCutter
@@ -132,8 +132,4 @@ def _mono(sound: Sound) -> Floats:
         raise UserError(f"the sound's shape is {samples.shape}, expected (samples,) or (channels, samples).")
     if samples.dtype not in (np.int16, np.int32) and samples.dtype.kind != "f":
         raise UserError(f"the sound's type is {samples.dtype}, expected floats of full scale 1, int16 or int32.")
-    with np.errstate(over="ignore"):
-        floats = samples.astype(np.float32)
-    if samples.dtype.kind == "i":
-        floats *= np.float32(2.0 ** (1 - 8 * samples.dtype.itemsize))
-    return floats if floats.ndim == 1 else floats.mean(axis=0, dtype=np.float32)
+    return mean_over_channels(np.atleast_2d(samples))

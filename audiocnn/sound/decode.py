@@ -195,13 +195,16 @@ def _regular_size(file: FileIO) -> int | None:
 
 
 def _mono(waiting: "AudioFifo") -> Iterator[Floats]:
-    """The mean over channels of all that waits, if anything: integers scaled to -1..1, floats as they are."""
+    """All that waits, if anything, as one block (samples,)."""
     frame = waiting.read()
     if frame is None or not frame.samples:
         return
     samples: NDArray[Any] = frame.to_ndarray()  # (channels, samples), or (1, samples x channels) where interleaved
-    if frame.format.is_packed:
-        samples = samples.reshape(frame.samples, -1).T
+    yield mean_over_channels(samples.reshape(frame.samples, -1).T if frame.format.is_packed else samples)
+
+
+def mean_over_channels(samples: NDArray[Any]) -> Floats:
+    """(channels, samples) of integers or floats to (samples,) float32: integers scaled to -1..1, floats as they are."""
     kind, size = samples.dtype.kind, samples.dtype.itemsize
     with np.errstate(over="ignore"):
         floats: Floats = samples.astype(np.float32)
@@ -209,7 +212,8 @@ def _mono(waiting: "AudioFifo") -> Iterator[Floats]:
         floats -= 2.0 ** (8 * size - 1)
     if kind in "iu":
         floats *= 2.0 ** (1 - 8 * size)
-    yield floats.mean(axis=0, dtype=np.float32)
+    mean: Floats = floats.mean(axis=0, dtype=np.float32)
+    return mean
 
 
 def _reason(error: Exception) -> str:

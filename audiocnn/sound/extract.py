@@ -38,7 +38,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 class ClipRecord(Settings):
     """What became of a clip: its file's size and time of change (ns), its spectrogram's crc32, or why it has none.
 
-    seconds: of sound in the spectrogram; the rest is padding. damage: what was left out of it.
+    damage: what of the sound was left out.
     """
 
     row: int
@@ -46,7 +46,6 @@ class ClipRecord(Settings):
     modified: int
     crc32: int = 0
     problem: str | None = None
-    seconds: float = 0.0
     damage: str | None = None
 
 
@@ -203,5 +202,4 @@ def _extract_clip(row: int, file: Path, recipe: Recipe, raw: Path) -> ClipRecord
     with raw.open("r+b") as out:
         out.seek(row * len(content))
         out.write(content)
-    crc32, seconds = zlib.crc32(content), window.end or 0.0
-    return ClipRecord(row=row, size=size, modified=modified, crc32=crc32, seconds=seconds, damage=damage)
+    return ClipRecord(row=row, size=size, modified=modified, crc32=zlib.crc32(content), damage=damage)
