@@ -14,12 +14,12 @@ from tqdm import tqdm
 from audiocnn.config.data_params import LEAKS
 from audiocnn.data.prepared import ARRAYS, META, Meta
 from audiocnn.data.raw import Clips, Numbers, Targets, array_path, read_raw_dataset, refuse
+from audiocnn.data.unequal_folds import are_unequal
 from audiocnn.files import replace_folder, restore_folder, sha256_of_file, write_json
 from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import aligned
 
 _USUAL_MELS = (32, 40, 64, 80, 96, 128, 256)
-_UNEQUAL = 2  # times the smallest fold's clips; evaluation/unequal_folds.py has the same
 _BLOCK_BYTES = 1 << 24  # of float32, checked and written at a time: little beside the features themselves
 
 
@@ -127,7 +127,7 @@ def _table(meta: Meta, targets: Targets, listed: Sequence[int]) -> str:
         parts.append(
             f"{len(listed)} of the dataset's {len(numbers)} folds are listed in params.yaml: only these are held out."
         )
-    if max(clips) > _UNEQUAL * min(clips):
+    if are_unequal(clips):
         parts.append(
             f"folds are very unequal, {min(clips)} to {max(clips)} clips: a mean over folds counts a clip of a small"
             " one for more, so 'audiocnn results' gives the accuracy over all clips as well."

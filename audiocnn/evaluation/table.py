@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from audiocnn.config.outs import METRICS
+from audiocnn.data.unequal_folds import unequal_folds
 from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
 from audiocnn.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import WHOLE_NUMBERS, damaged, read_metrics, validation_of
-from audiocnn.evaluation.unequal_folds import unequal_folds
 from audiocnn.text import aligned, displayed
 
 _RECALL = ("recall_mean", "recall_std")

@@ -6,11 +6,11 @@ import numpy as np
 
 from audiocnn.config.hub_names import dataset_name
 from audiocnn.config.params import Params
+from audiocnn.data.unequal_folds import unequal_folds
 from audiocnn.evaluation.fold_results import FoldResult, mixture
 from audiocnn.evaluation.metrics import confidences, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import headline_metrics
 from audiocnn.evaluation.rows import class_rows, fold_row
-from audiocnn.evaluation.unequal_folds import unequal_folds
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.front_matter import front_matter
 from audiocnn.sound.leak_counts import LeakCounts

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from audiocnn.data.unequal_folds import unequal_folds
 from audiocnn.evaluation.metrics import Floats, Labels, class_recalls, confusion_counts, expected_calibration_error
 from audiocnn.evaluation.read import validation_of
-from audiocnn.evaluation.unequal_folds import unequal_folds
 
 
 @dataclass(frozen=True)

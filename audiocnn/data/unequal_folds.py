@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 
-_UNEQUAL = 2  # times the smallest fold's clips; less than that moves a mean by little; data/prepare.py has the same
+_UNEQUAL = 2  # times the smallest fold's clips; less than that moves a mean by little
+
+
+def are_unequal(clips: Sequence[int]) -> bool:
+    """Whether one fold has many times another's clips. clips: of each fold."""
+    return max(clips) > _UNEQUAL * min(clips)
 
 
 def unequal_folds(correct: Sequence[int], clips: Sequence[int]) -> str | None:
@@ -10,11 +15,10 @@ def unequal_folds(correct: Sequence[int], clips: Sequence[int]) -> str | None:
 
     correct, clips: of each fold, the held-out clips that were recognised, and all of them.
     """
-    fewest, most = min(clips), max(clips)
-    if most <= _UNEQUAL * fewest:
+    if not are_unequal(clips):
         return None
     pooled = sum(correct) / sum(clips)
     return (
-        f"folds are very unequal, {fewest} to {most} clips held out: over all clips together the accuracy is "
+        f"folds are very unequal, {min(clips)} to {max(clips)} clips held out: over all clips together the accuracy is "
         f"{pooled:.4f}, and the mean over folds counts each fold alike"
     )
