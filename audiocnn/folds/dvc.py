@@ -137,7 +137,17 @@ def dvc_has(fold: int, results: Mapping[str, bytes]) -> bool:
 
 
 def _in_cache(digests: Iterable[str]) -> bool:
+    cache = dvc_cache()
+    return cache is not None and all(cached_file(cache, digest).exists() for digest in digests)
+
+
+def dvc_cache() -> Path | None:
+    """The folder of DVC's cache that holds files by their md5; None where dvc does not say."""
     command = [sys.executable, "-m", "dvc", "cache", "dir"]  # ours: another dvc, or none, may be on the PATH
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    cache = Path(answer.stdout.strip()) / "files" / "md5"
-    return answer.returncode == 0 and all((cache / digest[:2] / digest[2:]).exists() for digest in digests)
+    return Path(answer.stdout.strip()) / "files" / "md5" if answer.returncode == 0 else None
+
+
+def cached_file(cache: Path, digest: str) -> Path:
+    """Where DVC's cache has, or would have, the file of an md5."""
+    return cache / digest[:2] / digest[2:]
