@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from audiocnn.config.dvc_lock import read_lock
 from audiocnn.folds.dvc import cached_file, dvc_cache
 
-
 _DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from audiocnn.config.hub_names import model_name
 from audiocnn.config.outs import weights_name, weights_number
 from audiocnn.errors import UserError
+from audiocnn.inference.one_run import check_one_run, without_unlisted
 from audiocnn.model.weights import WeightsHeader, read_header
 
 LARGEST_FILE = 1 << 30  # bytes; the published network takes 1.1 MB
@@ -40,7 +41,9 @@ def _select(names: Iterable[str], fold: int | None, fetch: Callable[[str], Path]
             f"{where} holds no {weights_name(0)} or the like: train with 'dvc repro', or name another place."
         )
     if fold is None:
-        return [fetch(weights_name(number)) for number in numbers]
+        paths = without_unlisted({number: fetch(weights_name(number)) for number in numbers})
+        check_one_run(paths, {number: untrusted_header(path) for number, path in paths.items()}, where)
+        return list(paths.values())
     first = 0
     if 0 not in numbers and untrusted_header(fetch(weights_name(numbers[0]))) is None:
         first = 1  # weights published without a header are named after UrbanSound8K's folds, 1 to 10
