@@ -1,4 +1,4 @@
-"""Rows of text as a table, for a terminal or as Markdown. The first row is the header."""
+"""Text for people: rows as a table, for a terminal or as Markdown (the first row is the header), and times."""
 
 import re
 from collections.abc import Sequence
@@ -22,6 +22,13 @@ def markdown(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     header, *lines = ("| " + " | ".join(map(literal, row)) + " |" for row in rows)
     sides = "|---" * left + "|---:" * (len(rows[0]) - left) + "|"
     return "\n".join([header, sides, *lines])
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def displayed(text: str) -> str:

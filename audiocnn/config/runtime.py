@@ -14,6 +14,7 @@ from audiocnn.errors import UserError
 from audiocnn.processes import usable_cores, usable_memory
 
 _RUNTIME_FILE = Path("runtime.yaml")
+_DEV = Path("/dev")
 
 
 class CheckpointSettings(Settings):
@@ -84,11 +85,46 @@ def device_type(runtime: Runtime) -> str:
     """`cpu`, `cuda` or `mps`. `auto` asks torch only where a GPU may be, since importing torch takes seconds."""
     if runtime.device != "auto":
         return runtime.device
-    if sys.platform == "linux" and not list(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
+    if sys.platform == "linux" and not _gpu_files():
         return "cpu"
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _gpu_files() -> list[Path]:
+    """What Linux shows of GPUs: one of NVIDIA each, or WSL's one for all."""
+    return [*_DEV.glob("nvidia[0-9]*"), *_DEV.glob("dxg")]
+
+
+def unused_gpu(runtime: Runtime, device: str) -> str | None:
+    """A sentence where device: auto came to the CPU although a GPU is here."""
+    if runtime.device != "auto" or device != "cpu" or sys.platform != "linux" or not _gpu_files():
+        return None
+    return f"a GPU is here, but torch cannot use it ({_why_no_cuda()}): folds train on the CPU"
+
+
+def _why_no_cuda() -> str:
+    import torch
+
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built for the CPU alone; 'make clean', then 'make repro' chooses again"
+    return f"torch {torch.__version__} is built for CUDA {torch.version.cuda}, which the driver may be too old for"
+
+
+def check_device(device: str) -> None:
+    """Raises UserError where torch has no such device here. Asks torch for cuda and mps alone: importing it is slow."""
+    if device == "cpu":
+        return
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        why = _why_no_cuda() if _gpu_files() else "no NVIDIA GPU is here"
+    elif device == "mps" and not torch.backends.mps.is_available():
+        why = "that takes a Mac with Apple's own processor"
+    else:
+        return
+    raise UserError(f"runtime.yaml: device is {device}, and torch finds none ({why}): set device: auto or cpu.")
 
 
 def job_count(runtime: Runtime, device: str, threads: int, fold_memory: int) -> int:

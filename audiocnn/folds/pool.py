@@ -19,9 +19,10 @@ from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.training_state import read_finished
 from audiocnn.config.arithmetic import with_arithmetic
 from audiocnn.config.model_params import ModelParams
-from audiocnn.config.runtime import Runtime, visible_gpus
+from audiocnn.config.runtime import Runtime, check_device, unused_gpu, visible_gpus
 from audiocnn.config.settings import Settings
 from audiocnn.config.train_params import TrainParams
+from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
 from audiocnn.folds.bars import FoldBars
 from audiocnn.folds.plan import Plan
@@ -49,6 +50,7 @@ class WorkerJob(Settings):
     """What a worker process is told, as JSON on its command line: the folds with their KEYs, and their inputs.
 
     root: the checkpoint root. session: the dvc run. group: the W&B group. supervisor: the process id of its parent.
+    done: how many of the run's folds were finished before.
     """
 
     keys: dict[int, str]
@@ -61,9 +63,10 @@ class WorkerJob(Settings):
     group: str
     supervisor: int
     runtime: Runtime
+    done: int = 0
 
     @classmethod
-    def of(cls, plan: Plan, keys: Mapping[int, str], session: str, runtime: Runtime) -> "WorkerJob":
+    def of(cls, plan: Plan, keys: Mapping[int, str], session: str, runtime: Runtime, done: int = 0) -> "WorkerJob":
         """The job of some of a plan's folds."""
         return cls(
             keys=dict(keys),
@@ -76,6 +79,7 @@ class WorkerJob(Settings):
             group=experiment_group(plan.model, plan.train, plan.meta.digests),
             supervisor=os.getpid(),
             runtime=runtime,
+            done=done,
         )
 
 
@@ -85,10 +89,15 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
     Raises Stopped after a signal, once all have ended, and UserError where a worker failed and folds are not finished:
     the others may have finished its own.
     """
-    logs = _log_files(Path(job.root), min(jobs, len(job.keys)))
+    jobs = min(jobs, len(job.keys))
+    check_device(job.device)
+    for line in beginning(job, jobs):
+        print(line, flush=True)
+    logs = _log_files(Path(job.root), jobs)
+    bars = FoldBars(Path(job.root), job.keys, job.train.epochs, job.done, where=(job.device,))
     with ExitStack() as stack:
         workers = [stack.enter_context(_Worker(job, log, gpu)) for log, gpu in zip(logs, _gpus(job, logs), strict=True)]
-        _watch(workers, stack.enter_context(FoldBars(Path(job.root), job.keys, job.train.epochs)), stop)
+        _watch(workers, stack.enter_context(bars), stop)
     if stop.received is not None:
         for log in logs:
             log.unlink()
@@ -97,6 +106,18 @@ def run_workers(job: WorkerJob, jobs: int, stop: StopSignal) -> None:
         if worker.exit_code != 0 and not all(_is_finished(job, fold) for fold in job.keys):
             raise UserError(worker.error or _why_it_ended(worker.exit_code, log, len(workers)))
         log.unlink()
+
+
+def beginning(job: WorkerJob, jobs: int) -> list[str]:
+    """The run's first lines: where and how many folds train, on what, what is done already, and how to follow."""
+    meta, folds = read_meta(Path(job.prepared)), job.done + len(job.keys)
+    cached = f", {job.done} of them finished before" if job.done else ""
+    lines = [
+        f"training on {job.device}, {jobs} {'folds' if jobs > 1 else 'fold'} at a time; folds: {folds}{cached}",
+        f"data: {meta.source}, {meta.clips} clips, {len(meta.classes)} classes",
+        "in another terminal, 'audiocnn status --watch' follows",
+    ]
+    return [*lines, *filter(None, [unused_gpu(job.runtime, job.device)])]
 
 
 def _is_finished(job: WorkerJob, fold: int) -> bool:

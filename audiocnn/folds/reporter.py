@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from audiocnn.training.state import Progress
 
-_EPOCH_LINE = {"loss": "train_loss", "accuracy": "train_acc", "val_loss": "val_loss", "val_accuracy": "val_acc"}
+_EPOCH_LINE = {"loss": "  loss", "accuracy": " acc", "val_loss": "  val", "val_accuracy": ""}
 _WRITE_EVERY = 0.5  # seconds between two writes of progress.json
 
 
@@ -86,8 +86,8 @@ class Reporter:
         self._write_progress(epoch + 1, 0, 1)
         if self._tracker is not None:
             self._tracker.log_epoch(epoch, metrics)
-        numbers = "  ".join(f"{label} {metrics[name]:.4f}" for name, label in _EPOCH_LINE.items() if name in metrics)
-        self.say(f"epoch {epoch:2d}  {numbers}  lr {metrics['lr']:.0e}  {self._seconds_per_epoch:.1f} s")
+        numbers = "".join(f"{label} {metrics[name]:.4f}" for name, label in _EPOCH_LINE.items() if name in metrics)
+        self.say(f"epoch {epoch:2d}{numbers}  lr {metrics['lr']:.0e}  {self._seconds_per_epoch:.1f} s")  # 80 columns
 
     def finishing(self, progress: "Progress") -> None:
         check_keys(self._job)

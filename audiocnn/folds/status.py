@@ -7,6 +7,7 @@ from audiocnn.checkpoints.progress import read_progress
 from audiocnn.checkpoints.training_state import load_training_state_json
 from audiocnn.config.outs import fold_result_name
 from audiocnn.folds.plan import Plan
+from audiocnn.text import duration
 
 
 def fold_status(plan: Plan, fold: int) -> tuple[str, str, str, str]:
@@ -28,10 +29,3 @@ def fold_status(plan: Plan, fold: int) -> tuple[str, str, str, str]:
 def _accuracy(accuracy: float) -> str:
     """An accuracy as text; none for -1, where nothing validates."""
     return f"{accuracy:.4f}" if accuracy >= 0 else ""
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

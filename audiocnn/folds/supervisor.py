@@ -29,7 +29,7 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     with uploads(runtime.hub, plan.root, {fold: plan.folder(fold) for fold in waiting}):
         while waiting:
             keys = {fold: plan.key(fold) for fold in waiting}
-            run_workers(WorkerJob.of(plan, keys, session, runtime), jobs, stop)
+            run_workers(WorkerJob.of(plan, keys, session, runtime, len(folds) - len(waiting)), jobs, stop)
             waiting = [f for f in waiting if plan.results(f) is None and error_of(plan.folder(f), session) is None]
             for fold in waiting:
                 _wait_for_other(plan, fold, stop)

@@ -20,7 +20,8 @@ def environment(**more: str) -> dict[str, str]:
     """This process's environment with this Python's commands first, one thread a process, and no user's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_USER)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return {**kept, "PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", **more}
+    ours = {"AUDIOCNN_LOG_SECONDS": "0", "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}  # a line for each epoch
+    return {**kept, "PATH": path, **ours, **more}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:

@@ -1,0 +1,37 @@
+"""`python -m stages`: what `dvc repro` does, in this environment and with one line at Ctrl-C. `make repro` runs it."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from dvc.cli import main
+
+STOPPED = 130  # the exit code of a stage after Ctrl-C, which has said so
+
+
+class _Said(logging.Filter):
+    """Whether DVC's error is not the one that a stage was stopped."""
+
+    stopped = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if f"exited with {STOPPED}" not in f"{error} {error.__cause__ if error else ''}":
+            return True
+        self.stopped = True
+        return False
+
+
+def repro() -> int:
+    """Runs `dvc repro`; its exit code, or STOPPED. The stages' `python` is this one."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    said = _Said()
+    for handler in logging.getLogger("dvc").handlers:
+        handler.addFilter(said)
+    code: int = main(["repro", *sys.argv[1:]])
+    return STOPPED if said.stopped else code
+
+
+if __name__ == "__main__":
+    sys.exit(repro())
