@@ -29,6 +29,10 @@ def project(folder: Path, epochs: int) -> dict[str, Any]:
     return setting
 
 
+def trained_more(folder: Path, epochs: int) -> bool:
+    return epochs_done(folder / "checkpoints") > epochs + 1
+
+
 @pytest.mark.slow
 def test_a_terminal_has_one_line_on_the_run_and_a_bar_a_fold_at_every_width_and_ctrl_c_is_one_line(
     tmp_path: Path,
