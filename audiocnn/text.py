@@ -1,4 +1,4 @@
-"""Text for people: rows as a table, for a terminal or as Markdown (the first row is the header), and times."""
+"""Rows of text as a table, for a terminal or as Markdown. The first row is the header."""
 
 import re
 from collections.abc import Sequence

@@ -23,9 +23,31 @@ class _Said(logging.Filter):
         return False
 
 
+def _no_git() -> str | None:
+    """Why DVC will not work here, where it is no git clone, or None."""
+    here = Path.cwd()
+    without = "no_scm = true" in _local_config(here)
+    if without or any((folder / ".git").exists() for folder in (here, *here.parents)):
+        return None
+    return (
+        f"{here} is no git clone (a ZIP has no history), which DVC expects: clone the repository, or run 'git init' "
+        "here once; where git cannot be installed, '.venv/bin/dvc config --local core.no_scm true'. Then run the "
+        "command again."
+    )
+
+
+def _local_config(here: Path) -> str:
+    file = here / ".dvc/config.local"
+    return file.read_text() if file.exists() else ""
+
+
 def repro() -> int:
     """Runs `dvc repro`; its exit code, or STOPPED. The stages' `python` is this one."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    os.environ["AUDIOCNN_TABLE"] = "later"
+    if why := _no_git():
+        print(f"error: {why}", file=sys.stderr)
+        return 1
     said = _Said()
     for handler in logging.getLogger("dvc").handlers:
         handler.addFilter(said)

@@ -1,4 +1,4 @@
-"""`make repro` as a terminal shows it, as text for docs/terminal.md: `python -m tests.captures CLONE > docs/terminal.md`.
+"""`make repro` as a terminal shows it: `python -m tests.captures CLONE > docs/terminal.md`.
 
 CLONE: a fresh clone, installed (`make environment`), in which nothing is trained. It takes as long as the training.
 """
@@ -13,8 +13,8 @@ from tests.support.terminal import CTRL_C, Terminal, terminal
 COMMAND = ("make", "repro")
 HEAD = """# What a terminal shows
 
-`make repro` in a fresh clone, its environment installed. Written by `python -m tests.captures`: 2 shared cores (AMD EPYC
-Zen 5), Python 3.11.7, torch 2.13.0 for the CPU. A narrower window cuts lines off and scrolls nothing away.
+`make repro` in a fresh clone, its environment installed. Written by `python -m tests.captures`: 2 shared cores (AMD
+EPYC Zen 5), Python 3.11.7, torch 2.13.0 for the CPU. A narrower window cuts lines off and scrolls nothing away.
 """
 
 

@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """What a fold's checkpoint is filed under, as options."""
-    parser.add_argument("--processed-dir", type=Path, default=Path("data/prepared"), metavar="DIR")
-    parser.add_argument("--checkpoint-dir", type=Path, metavar="DIR", help="(default: checkpoints)")
+    parser.add_argument(
+        "--processed-dir",
+        type=Path,
+        default=Path("data/prepared"),
+        metavar="DIR",
+        help="the prepared data (default: data/prepared)",
+    )
+    parser.add_argument(
+        "--checkpoint-dir", type=Path, metavar="DIR", help="where checkpoints are (default: checkpoints)"
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of params.yaml's train.epochs")
     parser.add_argument("--batch-size", type=int, metavar="N", help="instead of train.batch_size")
     parser.add_argument("--learning-rate", type=float, metavar="LR", help="instead of train.lr")

@@ -8,7 +8,7 @@ from audiocnn.cli.commands import Commands
 def add_parser(commands: Commands) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser("preset", help="write a named set of values into params.yaml")
-    parser.add_argument("name", choices=("published", "accurate"))
+    parser.add_argument("name", choices=("published", "accurate"), help="which set")
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from audiocnn.comparison.differing import differing
 from audiocnn.comparison.git import git
 from audiocnn.config.dvc_lock import LOCK, inputs, parse_lock
-from audiocnn.config.outs import METRICS
+from audiocnn.config.outs import FOLD_RESULTS, METRICS
 from audiocnn.config.params import PARAMS_FILE
 from audiocnn.config.settings import flat, parse_json
 from audiocnn.errors import UserError
@@ -36,9 +36,13 @@ def comparison(root: Path) -> str:
         committed = _committed_files(root)
     except UserError as error:
         return f"not compared with the committed results: {error}"
+    if git(root, "rev-parse", "--git-dir") is None:
+        return "no results to compare with: this folder is no git clone, or git is not installed"
     if not {LOCK, f"{METRICS}/summary.json"} <= committed.keys():
         return "git HEAD holds no results to compare with: commit dvc.lock and metrics/ to keep these."
     here = _files_here(root)
+    if here == committed and not (root / FOLD_RESULTS).is_dir():
+        return "these are the committed numbers: nothing has been trained here yet; 'make repro' or 'dvc repro' trains"
     if here == committed:
         return "identical to the committed results"
     new_params = here.pop(PARAMS, None) != committed.pop(PARAMS, None)

@@ -1,6 +1,7 @@
 """`audiocnn results`: the table from metrics/ alone, and an honest word on how it compares with git HEAD."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 from contextlib import chdir
@@ -69,7 +70,7 @@ def project(uncommitted: Path) -> Path:
 def print_results(root: Path) -> None:
     """What the command does in a folder."""
     with chdir(root):
-        results_command.run(argparse.Namespace())
+        results_command.run(argparse.Namespace(folder=Path()))
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -164,6 +165,16 @@ def test_committed_results_that_are_damaged_have_no_metrics_to_compare(project: 
 def test_nothing_committed_is_no_error(uncommitted: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert "no results to compare with" in comparison(uncommitted)
     assert "no results to compare with" in comparison(tmp_path_factory.mktemp("no-git"))
+
+
+def test_in_a_clone_that_has_trained_nothing_the_numbers_are_said_to_be_the_committed_ones(project: Path) -> None:
+    shutil.rmtree(project / "results")
+    assert comparison(project).startswith("these are the committed numbers: nothing has been trained here yet")
+
+
+def test_another_folders_results_are_printed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results_command.run(argparse.Namespace(folder=project))
+    assert "identical to the committed results" in capsys.readouterr().out
 
 
 def test_the_largest_difference_is_named_with_both_values(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_a_terminal_has_one_line_on_the_run_and_a_bar_a_fold_at_every_width_and_
             screen.resize(columns, rows)
             for _ in range(3):
                 before = epochs_done(tmp_path / "checkpoints")
-                screen.read_until(lambda before=before: epochs_done(tmp_path / "checkpoints") > before + 1)
+                screen.read_until(partial(trained_more, tmp_path, before))
             screen.settle()
             assert len(RUN.findall(screen.shown())) == 1
             assert len(BAR.findall(screen.shown())) == 2
