@@ -57,6 +57,11 @@ class FoldBars:
                 self._said[match[1]] = now
             tqdm.write(line)
 
+    def wipe(self) -> None:
+        """Takes away the ^C that a terminal shows behind the run's line."""
+        if not self._run.disable:
+            sys.stderr.write("\r\x1b[K")
+
     def update(self) -> None:
         """Brings the bars up to date."""
         if self._run.disable:
@@ -108,7 +113,16 @@ def seconds_between_lines() -> float:
 
 def _bar() -> tqdm:  # type: ignore[type-arg]
     """A line with a bar that fits the window, however wide that is now. Nothing without a terminal."""
-    return tqdm(total=1, leave=False, disable=None, dynamic_ncols=True, bar_format="{desc} |{bar}|")
+    bar = tqdm(total=1, leave=False, disable=None, dynamic_ncols=True, bar_format="{desc} |{bar}|")
+    if not bar.disable:
+        bar.dynamic_ncols = _size_for_bars  # type: ignore[assignment]
+    return bar
+
+
+def _size_for_bars(stream: object) -> tuple[int, int]:
+    """Columns and rows that bars may take: the last three columns are left for ^C, which would wrap the line."""
+    columns, rows = os.get_terminal_size(sys.stderr.fileno())
+    return max(columns - 3, 1), rows
 
 
 def _is_over(fold: int, folder: Path) -> bool:

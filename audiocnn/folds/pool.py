@@ -151,6 +151,7 @@ def _watch(workers: Sequence["_Worker"], bars: FoldBars, stop: StopSignal) -> No
     """Shows what the workers say until all have ended; a signal is passed on to them."""
     while any(worker.is_running() for worker in workers):
         if stop.received is not None:
+            bars.wipe()
             for worker in workers:
                 worker.stop()
         for worker in workers:

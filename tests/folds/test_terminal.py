@@ -15,7 +15,7 @@ from audiocnn.config.runtime import Runtime, check_device, unused_gpu
 from audiocnn.errors import UserError
 from tests.support.processes import started, wait_until
 from tests.support.projects import make_training_project, run_stage, stage_command
-from tests.support.terminal import CTRL_C, terminal
+from tests.support.terminal import CTRL_C, Terminal, terminal
 from tests.support.training import epochs_done
 
 LONG = 100_000  # epochs: it trains until it is stopped
@@ -28,6 +28,10 @@ def project(folder: Path, epochs: int) -> dict[str, Any]:
     runtime = {"device": "cpu", "jobs": 2, "wandb": {"mode": "disabled"}}
     (folder / "runtime.yaml").write_text(yaml.safe_dump(runtime))
     return setting
+
+
+def shows_all(screen: Terminal) -> bool:
+    return len(RUN.findall(screen.shown())) == 1 and len(BAR.findall(screen.shown())) == 2
 
 
 def trained_more(folder: Path, epochs: int) -> bool:
@@ -46,9 +50,7 @@ def test_a_terminal_has_one_line_on_the_run_and_a_bar_a_fold_at_every_width_and_
             for _ in range(3):
                 before = epochs_done(tmp_path / "checkpoints")
                 screen.read_until(partial(trained_more, tmp_path, before))
-            screen.settle()
-            assert len(RUN.findall(screen.shown())) == 1
-            assert len(BAR.findall(screen.shown())) == 2
+            screen.read_until(partial(shows_all, screen))
         assert all(len(line) <= 80 for line in screen.all_lines() if "|" not in line)
         # The bars are drawn over: nothing of them has scrolled away but what a change of the width left.
         assert len(BAR.findall("\n".join(screen.all_lines()))) <= 2 + 2 * 3
@@ -57,6 +59,7 @@ def test_a_terminal_has_one_line_on_the_run_and_a_bar_a_fold_at_every_width_and_
         *_, last = screen.shown().splitlines()
         assert last == "stopped by SIGINT: run the same command again to resume."
         assert not RUN.findall(screen.shown()) + BAR.findall(screen.shown())
+        assert "^C" not in screen.shown()
 
 
 @pytest.mark.slow
