@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from audiocnn.comparison.revisions import RevisionResults
 from audiocnn.errors import UserError
-from audiocnn.evaluation.intervals import Interval, held_out_ratio, interval
+from audiocnn.evaluation.intervals import Interval, difference_interval, held_out_ratio, interval
 
 
 class Paired(NamedTuple):
@@ -27,7 +27,8 @@ def pair(metric: str, old: RevisionResults, new: RevisionResults) -> Paired:
     # The files have six decimals: rounding takes away what the subtraction adds, and equal differences are equal.
     differences = [round(b - a, 6) for a, b in zip(before, after, strict=True)]
     ratio = held_out_ratio(old.folds.keys() | new.folds.keys(), old.validation)
-    return Paired(metric, folds, before, after, differences, interval(differences, ratio))
+    of = difference_interval if metric.endswith("acc") else interval
+    return Paired(metric, folds, before, after, differences, of(differences, ratio))
 
 
 def obstacles(old: RevisionResults, new: RevisionResults) -> list[str]:

@@ -25,7 +25,7 @@ class RevisionResults(NamedTuple):
 
     folds: a fold's metrics, by its index. recalls: by class. inputs: params, and digests of code and data/raw, as
     dvc.lock has them. data: digests of the prepared data that folds were trained on. stale: the params and code files
-    that are no longer those of dvc.lock.
+    that are no longer those of dvc.lock. clips: held out in all folds.
     """
 
     name: str
@@ -34,6 +34,7 @@ class RevisionResults(NamedTuple):
     inputs: dict[str, Any]
     data: set[str]
     stale: list[str]
+    clips: int
 
     @property
     def validation(self) -> str:
@@ -55,6 +56,7 @@ def read_revision(root: Path, revision: str | None) -> RevisionResults:
         made_with,
         prepared_digests(lock),
         _stale(root, commit, made_with),
+        int(sum(row["clips"] for row in classes)),
     )
 
 

@@ -80,7 +80,7 @@ def _means(old: RevisionResults, new: RevisionResults) -> list[list[str]]:
     for run in (old, new):
         metric = headline_metrics(run.validation)[0]
         values = [fold[metric] for fold in run.folds.values()]
-        ci95 = accuracy_interval(values, held_out_ratio(run.folds, run.validation))
+        ci95 = accuracy_interval(values, held_out_ratio(run.folds, run.validation), run.clips)
         bounds = f"{ci95[0]:.4f} to {ci95[1]:.4f}" if ci95 else "-"
         rows.append([run.name, metric, f"{np.mean(values):.4f}", bounds, str(len(values))])
     return rows

@@ -26,10 +26,23 @@ def interval(values: Sequence[float], ratio: float) -> Interval | None:
     return mean - half, mean + half
 
 
-def accuracy_interval(values: Sequence[float], ratio: float) -> Interval | None:
-    """The same for accuracies, cut off at 0 and 1, beyond which there are none."""
+def accuracy_interval(values: Sequence[float], ratio: float, clips: int) -> Interval | None:
+    """The same for accuracies: cut off at 0 and 1, and as wide at least as so many clips allow.
+
+    Where folds agree, as at 400 of 400, their spread says nothing. share_interval of all held-out clips together then
+    does, and the interval is widened to hold it. clips: held out in all folds.
+    """
     found = interval(values, ratio)
-    return None if found is None else (max(found[0], 0.0), min(found[1], 1.0))
+    if found is None:
+        return None
+    low, high = share_interval(round(float(np.mean(values)) * clips), clips)
+    return max(min(found[0], low), 0.0), min(max(found[1], high), 1.0)
+
+
+def difference_interval(differences: Sequence[float], ratio: float) -> Interval | None:
+    """The same for differences of accuracies, cut off at -1 and 1, beyond which there are none."""
+    found = interval(differences, ratio)
+    return None if found is None else (max(found[0], -1.0), min(found[1], 1.0))
 
 
 def held_out_ratio(folds: Iterable[int], validation: str) -> float:

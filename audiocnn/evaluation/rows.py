@@ -111,8 +111,9 @@ def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
     """summary.json: mean and std over the folds at their best epochs, accuracies' 95 % intervals, calibration."""
     rows = [fold_row(result) for result in results]
     ratio = held_out_ratio((result.fold for result in results), results[0].validation)
+    clips = sum(len(result.labels) for result in results)
     numbers: dict[str, Any] = {
-        name: _numbers([float(row[name]) for row in rows], ratio if name.endswith("acc") else None)
+        name: _numbers([float(row[name]) for row in rows], ratio if name.endswith("acc") else None, clips)
         for name in ("val_acc", "val_loss", "test_acc", "test_loss")
         if name in rows[0]
     }
@@ -136,11 +137,11 @@ def _calibration(results: Sequence[FoldResult]) -> dict[str, float]:
     return numbers | {"temperature": mean_std(temperatures)[0]}
 
 
-def _numbers(values: Sequence[float], ratio: float | None) -> dict[str, float]:
+def _numbers(values: Sequence[float], ratio: float | None, clips: int) -> dict[str, float]:
     """Mean and std, and with a ratio the 95 % interval, which fewer than two folds have not."""
     mean, std = mean_std(values)
     numbers = {"mean": mean, "std": std}
-    if ratio is not None and (ci95 := accuracy_interval(values, ratio)):
+    if ratio is not None and (ci95 := accuracy_interval(values, ratio, clips)):
         numbers |= {"ci95_low": ci95[0], "ci95_high": ci95[1]}
     return {name: _rounded(number) for name, number in numbers.items()}
 

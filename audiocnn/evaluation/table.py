@@ -35,7 +35,7 @@ def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Ta
             f"\n{displayed(_title(summary))}\n",
             aligned([list(folds[0]), *map(_fold_cells, folds), *_mean_and_std(folds)]),
             f"\n{displayed(str(summary['protocol']))}; std is over folds",
-            *(_interval(name, folds) for name in ("val_acc", "test_acc") if name in folds[0]),
+            *(_interval(name, folds, len(predictions)) for name in ("val_acc", "test_acc") if name in folds[0]),
             *_if_unequal(folds, predictions),
             *_calibration(summary["calibration"]),
             "",
@@ -60,9 +60,9 @@ def _mean_and_std(folds: Table) -> list[list[str]]:
     return [["mean", *blank, *(f"{mean:.4f}" for mean in means)], ["std", *blank, *(f"{std:.4f}" for std in stds)]]
 
 
-def _interval(name: str, folds: Table) -> str:
+def _interval(name: str, folds: Table, clips: int) -> str:
     ratio = held_out_ratio((int(row["fold"]) for row in folds), validation_of(folds[0]))
-    found = accuracy_interval([float(row[name]) for row in folds], ratio)
+    found = accuracy_interval([float(row[name]) for row in folds], ratio, clips)
     if found is None:
         return f"{name} has no interval: that takes two folds or more"
     return f"{name}'s 95 % interval: {found[0]:.4f} to {found[1]:.4f}, corrected for the clips that folds share"

@@ -8,7 +8,13 @@ import pytest
 from scipy.stats import binomtest, t
 
 from audiocnn.evaluation.fold_results import read_fold_results
-from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio, interval, share_interval
+from audiocnn.evaluation.intervals import (
+    accuracy_interval,
+    difference_interval,
+    held_out_ratio,
+    interval,
+    share_interval,
+)
 from audiocnn.evaluation.rows import summary
 from tests.support.results import fold_result, write_fold_results
 
@@ -55,7 +61,20 @@ def test_it_covers_the_true_mean_of_correlated_folds_where_students_does_not() -
 
 
 def test_an_accuracys_interval_ends_at_0_and_1() -> None:
-    assert accuracy_interval([0.5, 1.0], 1) == (0.0, 1.0)
+    assert accuracy_interval([0.5, 1.0], 1, 400) == (0.0, 1.0)
+
+
+def test_folds_that_agree_have_an_interval_as_wide_as_their_clips_allow() -> None:
+    assert accuracy_interval([1.0] * 10, 1 / 9, 400) == pytest.approx((0.990487, 1.0), abs=1e-6)  # Wilson's, 400 of 400
+    assert accuracy_interval([0.0] * 10, 1 / 9, 400) == pytest.approx((0.0, 0.009513), abs=1e-6)
+    spread = interval([0.6, 0.7, 0.8], 1 / 4) or (0.0, 0.0)
+    assert accuracy_interval([0.6, 0.7, 0.8], 1 / 4, 300) == (spread[0], min(spread[1], 1.0))  # wider than Wilson's
+
+
+def test_differences_of_accuracies_end_at_minus_1_and_1_and_those_of_losses_do_not() -> None:
+    assert difference_interval([-1.0, 1.0], 1) == (-1.0, 1.0)
+    low, high = interval([-1.0, 1.0], 1) or (0.0, 0.0)
+    assert low < -1 < 1 < high
 
 
 def test_one_fold_has_no_interval(tmp_path: Path) -> None:
