@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 STAMP = VENV / "installed"  # what is installed, written last
 SECONDS = 5  # to wait for an index that may not be reachable
-SIZES = "torch for the CPU: 0.2 GB to download; for CUDA: 3 GB; all else: 0.3 GB; on disk 2 and 7 GB"
+SIZES = "to download: torch for the CPU 0.2 GB (with CUDA several GB), all else 0.2 GB; on disk 1.6 GB"
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         make_environment()
     had_dev = STAMP.exists() and "dev" in STAMP.read_text()
     STAMP.unlink() if STAMP.exists() else None
-    print(f"installing into .venv ({SIZES}); a few minutes", flush=True)
+    print(f"installing into .venv, which takes minutes; {SIZES}", flush=True)
     if index and not has_torch() and not has_gpu():
         torch_for_cpu(index)
     what = ".[dev]" if dev or had_dev else "."
