@@ -66,7 +66,8 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
             )
         if state.job.train.schedule == "plateau":
             state.scheduler.step(watched)
-        progress.record(metrics)
+        # held_out is the published procedure: the first of equals stays the best.
+        progress.record(metrics, ties_by_loss=state.job.train.validation != "held_out")
         commit_epoch(state)
         observer.epoch_done(progress)
 

@@ -89,17 +89,23 @@ class Progress:
         """An epoch's metrics by the history's names."""
         return {name: values[epoch] for name, values in self.history.items()}
 
-    def record(self, metrics: dict[str, float]) -> None:
-        """Takes an epoch's metrics (by the history's names) into the history, the best so far and the early stop."""
+    def record(self, metrics: dict[str, float], ties_by_loss: bool = False) -> None:
+        """Takes an epoch's metrics (by the history's names) into the history, the best so far and the early stop.
+
+        ties_by_loss: of epochs with equal accuracy the one of lowest loss is the best, instead of the first.
+        """
         if "val_loss" in metrics:
-            self._choose(metrics["val_loss"], metrics["val_accuracy"])
+            self._choose(metrics["val_loss"], metrics["val_accuracy"], ties_by_loss)
         else:
             self.best_epoch = self.epochs_done
         for name, value in metrics.items():
             self.history.setdefault(name, []).append(value)
 
-    def _choose(self, val_loss: float, val_accuracy: float) -> None:
-        if val_accuracy > self.best_accuracy:  # the first of equals stays the best
+    def _choose(self, val_loss: float, val_accuracy: float, ties_by_loss: bool) -> None:
+        equal = val_accuracy == self.best_accuracy
+        if val_accuracy > self.best_accuracy or (
+            ties_by_loss and equal and val_loss < self.history["val_loss"][self.best_epoch]
+        ):
             self.best_epoch, self.best_accuracy = self.epochs_done, val_accuracy
         lower = val_loss < self.lowest_val_loss
         self.lowest_val_loss = min(self.lowest_val_loss, val_loss)
