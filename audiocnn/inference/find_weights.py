@@ -54,6 +54,8 @@ def _select(names: Iterable[str], fold: int | None, fetch: Callable[[str], Path]
 def untrusted_header(path: Path) -> WeightsHeader | None:
     """read_header for a file that may come from anybody, or not be one. Raises UserError."""
     try:
+        if not path.is_file() and path.exists():
+            raise UserError(f"{path} is no regular file: name a weights file.")
         with path.open("rb") as file:
             metadata = int.from_bytes(file.read(8), "little")
         if metadata > _LARGEST_METADATA or path.stat().st_size > LARGEST_FILE:
