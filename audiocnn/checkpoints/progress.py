@@ -21,7 +21,9 @@ class FoldProgress(TypedDict):
 def write_progress(folder: Path, progress: FoldProgress) -> None:
     """Tells whoever watches where a fold is. Not durable: nothing depends on it."""
     temporary = folder / f".{PROGRESS}.tmp"
-    temporary.write_text(json.dumps(progress))
+    temporary.unlink(missing_ok=True)
+    with temporary.open("x") as file:  # never through a link that somebody put there
+        file.write(json.dumps(progress))
     temporary.replace(folder / PROGRESS)
 
 
