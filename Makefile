@@ -34,14 +34,18 @@ coverage: .venv/installed-dev
 	coverage combine --quiet
 	coverage report
 
+# In a clone that was moved with its .venv, each of the environment's commands names the old place.
+MOVED := $(shell test -e .venv/bin/dvc && ! grep -qsF "$(CURDIR)/.venv/" .venv/bin/dvc && echo moved)
+.PHONY: moved
+
 # The stamps make a second call install nothing, and a changed requirement install again.
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+.venv/installed: pyproject.toml constraints.txt $(MOVED)
+	$(PYTHON) -m venv $(if $(MOVED),--clear) .venv
 	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[report]"
 	touch $@
 
-.venv/installed-dev: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+.venv/installed-dev: pyproject.toml constraints.txt $(MOVED)
+	$(PYTHON) -m venv $(if $(MOVED),--clear) .venv
 	pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@ .venv/installed
 

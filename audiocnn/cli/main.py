@@ -23,6 +23,7 @@ from audiocnn.errors import UserError, run_command
 
 Command = Callable[[argparse.Namespace], int | None]
 
+_IN_THE_ROOT = (results, compare, report, preset, train, status, clean, publish, upload)
 _COMMANDS = (results, compare, report, preset, train, status, clean, features, predict, publish, verify, upload)
 
 
@@ -33,13 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int | None:
-    check_own_code(Path.cwd())
+    project = check_own_code(Path.cwd())
     command: Command = options.run
+    if project not in (None, Path.cwd().resolve()) and command in [module.run for module in _IN_THE_ROOT]:
+        raise UserError(f"you are in a folder of the project: run this in its root, {project}.")
     return command(options)
 
 
-def check_own_code(here: Path) -> None:
-    """Raises UserError in a copy of the project that is not the one whose code this is.
+def check_own_code(here: Path) -> Path | None:
+    """The project's root, where `here` is in it. Raises UserError in a copy that is not the one whose code this is.
 
     In a second clone or worktree with the first one's environment, half of the code would be of the one and half of the
     other.
@@ -52,7 +55,8 @@ def check_own_code(here: Path) -> None:
                     f"this command is the code of {ours}, and {folder} is another copy of the project: make an "
                     "environment there and activate it, or type 'python -m audiocnn.cli' there instead of 'audiocnn'."
                 )
-            return
+            return folder
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
