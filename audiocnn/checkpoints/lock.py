@@ -172,5 +172,5 @@ def _holder(folder: Path) -> _Holder | None:
             silent = os.fstat(now.fileno()).st_mtime - touched
         since = str(note.get("since") or time.strftime("%Y-%m-%d %H:%M", time.localtime(touched)))
         return _Holder(int(note["pid"]), str(note["host"]), since, silent if note.get("beats") is True else 0.0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
