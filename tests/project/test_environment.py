@@ -1,9 +1,8 @@
-"""Python environments that are not quite the project's: moved, inactive, of another clone, or with a safe path."""
+"""Python environments that are not quite the project's: moved, of another clone, or with a safe path."""
 
 import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -25,7 +24,7 @@ def copy(folder: Path) -> Path:
     return folder
 
 
-def test_a_stage_is_found_where_python_looks_into_no_folder(tmp_path: Path) -> None:
+def test_a_stage_is_found_where_python_looks_into_no_folder() -> None:
     code = "import stages, sys; assert sys.flags.safe_path; print(stages.__file__)"
     assert run(ROOT, sys.executable, "-c", code, PYTHONSAFEPATH="1") == (0, f"{ROOT / 'stages/__init__.py'}\n")
 
@@ -44,16 +43,6 @@ def test_a_stage_in_a_copy_runs_the_copys_code_with_the_first_ones_environment(t
     assert (code, f"no folder {tmp_path / 'nothing'}" in said) == (1, True)
     trace = "import audiocnn, stages; print(audiocnn.__file__, stages.__file__)"
     assert run(tmp_path, sys.executable, "-c", trace)[1].count(str(tmp_path)) == 2
-
-
-def test_a_python_without_the_projects_packages_is_told_to_activate_the_environment(tmp_path: Path) -> None:
-    """As `.venv/bin/dvc repro` finds one where the environment is not active."""
-    venv.create(tmp_path / "bare", with_pip=False)
-    code, said = run(copy(tmp_path), str(tmp_path / "bare/bin/python"), *FETCH)
-    assert (code, said.count("\n")) == (1, 1)
-    assert said.endswith(
-        "activate the environment that has them ('source .venv/bin/activate'), then run the command again.\n"
-    )
 
 
 def test_make_makes_the_environment_of_a_moved_clone_again_and_of_no_other(tmp_path: Path) -> None:
