@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Callable
 
+from audiocnn.text import displayed
+
 _DISK_ERRORS = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
@@ -77,10 +79,5 @@ def run_command(main: Callable[[], int | None]) -> int:
         sentence = sentence_of(error)
         if sentence is None or os.environ.get("AUDIOCNN_DEBUG") == "1":
             raise
-        print(f"error: {_harmless(sentence)}", file=sys.stderr)
+        print(f"error: {displayed(sentence)}", file=sys.stderr)
         return 1
-
-
-def _harmless(sentence: str) -> str:
-    """A sentence as a terminal may get it: what it repeats of files, names and answers may hold control characters."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in sentence)

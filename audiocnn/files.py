@@ -33,12 +33,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     The content goes to a temporary name in the same folder, is flushed and fsynced, and renamed; then the folder
     is fsynced, so that the new name survives a power cut as far as the disk honours fsync. The temporary name is
-    fixed: what a kill leaves behind is overwritten by the next try. Callers that share a file take a lock.
+    fixed: what a kill leaves behind is removed by the next try, and so is a link that somebody put there, which is
+    never followed. Callers that share a file take a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

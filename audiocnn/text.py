@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 _JOINERS = "\u200c\u200d"  # invisible, but some scripts and emoji need them
 _MARKUP = re.compile(r"[\\`*~<>\[\]|&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """A table for a terminal: the first `left` columns are aligned to the left, the others to the right."""
+    from tabulate import tabulate  # here: every command imports this module, few print a table
+
     cells = [[displayed(cell) for cell in row] for row in rows]
     sides = ["left" if index < left else "right" for index in range(len(cells[0]))]
     table = tabulate(cells, tablefmt="plain", colalign=sides, disable_numparse=True)

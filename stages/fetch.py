@@ -6,6 +6,7 @@ from audiocnn.config.params import read_params
 from audiocnn.data.fetch import fetch, pin_lines, summary
 from audiocnn.errors import run_command
 from audiocnn.folds.dvc import end_with_dvc
+from audiocnn.text import displayed
 
 
 def main() -> None:
@@ -15,8 +16,8 @@ def main() -> None:
     record = fetch(data)
     lines = pin_lines(record, data)
     if lines:
-        print(f"to pin exactly this data, put into params.yaml:\n{lines}")
-    print(summary(record))
+        print("to pin exactly this data, put into params.yaml:", *map(displayed, lines.splitlines()), sep="\n")
+    print(displayed(summary(record)))
 
 
 if __name__ == "__main__":

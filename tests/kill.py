@@ -2,6 +2,7 @@
 
     python -m tests.kill --rounds 100 --seed 0
     python -m tests.kill --rounds 20 --levers      (all levers of params.yaml on, validation none)
+    python -m tests.kill --rounds 20 --native      (train.arithmetic native)
 
 A round trains one fold with the worker process that the pipeline uses. Each attempt is killed with SIGKILL, after a
 random time or at a random step of its writes (a file opened, half written, written, fsynced, renamed, deleted), and
@@ -22,7 +23,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import torch
 
@@ -205,11 +206,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--levers", action="store_true", help="with all levers on, and validation none")
+    parser.add_argument("--native", action="store_true", help="with the CPU's own arithmetic, not the portable one")
     options = parser.parse_args()
-    start_as_worker()  # its forks inherit this process's libraries, which have read their variables by now
+    arithmetic: Literal["native", "portable"] = "native" if options.native else "portable"
+    start_as_worker(arithmetic)  # its forks inherit this process's libraries, which have read their variables by now
     start = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="kill_test_"))
-    tally = kill_test(options.rounds, options.seed, folder, LEVERS if options.levers else PUBLISHED)
+    params = (LEVERS if options.levers else PUBLISHED).model_copy(update={"arithmetic": arithmetic})
+    tally = kill_test(options.rounds, options.seed, folder, params)
     print(f"{tally}, {time.monotonic() - start:.0f} s, seed {options.seed}")
     if not tally.failures:
         shutil.rmtree(folder)

@@ -33,3 +33,14 @@ def test_a_disk_that_fails_is_not_silenced(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="Input/output"):
         fsync_folder(tmp_path)
+
+
+def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    """In a shared checkpoint folder anybody may plant one."""
+    (tmp_path / "victim").write_bytes(b"mine")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/.file.tmp").symlink_to(tmp_path / "victim")
+    write_atomically(tmp_path / "shared/file", b"content")
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+    assert not (tmp_path / "shared/file").is_symlink()
+    assert (tmp_path / "shared/file").read_bytes() == b"content"

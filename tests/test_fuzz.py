@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.fuzz import TARGETS, fuzz
+from tests.fuzz.engine import fuzz
+from tests.fuzz.targets import TARGETS
 
 INPUTS = 300  # of each kind; some seconds
 

@@ -1,9 +1,9 @@
 """The error that a fold ended with, left in its folder by the worker for the stage of that fold to report."""
 
-import json
 from pathlib import Path
 
 from audiocnn.checkpoints.folder import FAILURE
+from audiocnn.config.settings import parse_json
 from audiocnn.files import write_json
 
 
@@ -15,7 +15,7 @@ def record_error(folder: Path, session: str, message: str) -> None:
 def error_of(folder: Path, session: str) -> str | None:
     """The error that a fold ended with in this dvc run, if it did."""
     try:
-        error = json.loads((folder / FAILURE).read_text())
+        error = parse_json((folder / FAILURE).read_bytes())
     except (OSError, ValueError):
         return None
     if not isinstance(error, dict) or error.get("session") != session:

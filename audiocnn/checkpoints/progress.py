@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from audiocnn.checkpoints.folder import PROGRESS
+from audiocnn.config.settings import parse_json
+
+_LARGEST = 1e12  # seconds since 1970, 30,000 years of them
 
 
 class FoldProgress(TypedDict):
@@ -21,17 +24,24 @@ class FoldProgress(TypedDict):
 def write_progress(folder: Path, progress: FoldProgress) -> None:
     """Tells whoever watches where a fold is. Not durable: nothing depends on it."""
     temporary = folder / f".{PROGRESS}.tmp"
-    temporary.write_text(json.dumps(progress))
+    temporary.unlink(missing_ok=True)
+    with temporary.open("x") as file:  # never through a link that somebody put there
+        file.write(json.dumps(progress))
     temporary.replace(folder / PROGRESS)
 
 
 def read_progress(folder: Path) -> FoldProgress | None:
     """What write_progress wrote last, or None where there is nothing of its form."""
     try:
-        progress = json.loads((folder / PROGRESS).read_bytes())
+        progress = parse_json((folder / PROGRESS).read_bytes())
     except (OSError, ValueError):
         return None
     names = FoldProgress.__annotations__
-    if not isinstance(progress, dict) or any(type(progress.get(name)) not in (int, float) for name in names):
+    if not isinstance(progress, dict) or not all(_is_number(progress.get(name)) for name in names):
         return None
     return cast(FoldProgress, progress)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number of a size that a progress can have; NaN is none."""
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) < _LARGEST

@@ -1,6 +1,7 @@
 """training_state.json: the small file that commits an epoch. What it does not name, with its sha256, does not count."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -32,11 +33,22 @@ def load_training_state_json(folder: Path, fold: int) -> TrainingState:
     try:
         body: dict[str, Any] = json.loads((folder / TRAINING_STATE).read_bytes())
         checksum = body.pop("sha256")
-        if body.pop("format") == FORMAT and checksum == sha256(canonical_json({"format": FORMAT, **body}).encode()):
-            return cast(TrainingState, body)  # the checksum vouches for what is in it
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        is_whole = checksum == sha256(canonical_json({**body, "format": FORMAT}).encode())
+        if body.pop("format") == FORMAT and is_whole and _is_state(body):
+            return cast(TrainingState, body)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # absent or corrupt: as if nothing had been committed
     return {"last_fold": fold, "last_epoch": 0}
+
+
+def _is_state(body: dict[str, Any]) -> bool:
+    """Whether what a checksum vouches for is of the right types: in a shared folder anybody may write both."""
+    numbers, files = (body.get("last_fold"), body.get("last_epoch")), body.get("files", {})
+    return all(type(number) is int for number in numbers) and isinstance(files, dict) and _are_texts(files.values())
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def read_finished(folder: Path, fold: int, key: str) -> dict[str, bytes] | None:

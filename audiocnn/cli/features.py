@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiocnn.cli.commands import Commands
 from audiocnn.errors import UserError
 from audiocnn.processes import usable_cores
+from audiocnn.text import displayed
 
 if TYPE_CHECKING:
     from audiocnn.sound.layouts import Choices, Listing
@@ -128,7 +129,7 @@ def _show(options: argparse.Namespace, listing: "Listing", dataset: "AudioFolder
     print(recognised(listing, dataset, lengths, recipe.seconds, proposed))
     if dataset.csv_labels != list(range(len(dataset.classes))):
         labels = ", ".join(f"{old} -> {new}" for new, old in enumerate(dataset.csv_labels))
-        print(f"labels are numbered anew, from 0 without gaps: {labels}")
+        print(displayed(f"labels are numbered anew, from 0 without gaps: {labels}"))
     _check_size(recipe)
     return recipe
 
@@ -193,16 +194,17 @@ def _say_what_leaks(clips: "Sequence[Clip]", leaks: "Sequence[Leak]", dataset: "
 
     print(f"leaks {count_leaks(leaks, clips).sentence}")
     if leaks:
-        print(f"{leak_table(leaks, dataset.fold_names)}\nall of them are in {out / LEAK_PAIRS}")
+        print(leak_table(leaks, dataset.fold_names), displayed(f"all of them are in {out / LEAK_PAIRS}"), sep="\n")
 
 
 def _say_what_was_made(clips: "Sequence[Clip]", dataset: "AudioFolder", recipe: "Recipe", where: str | Path) -> None:
     from audiocnn.sound.folds import held_out
 
     folds = len({clip.fold for clip in clips})
-    print(f"{where}: features {(len(clips), *recipe.shape, 1)}, {len(dataset.classes)} classes in {folds} folds")
+    made = f"{where}: features {(len(clips), *recipe.shape, 1)}, {len(dataset.classes)} classes in {folds} folds"
+    print(displayed(made))
     listed = ",".join(map(str, held_out(dataset, clips)))
-    print(f"to train on them:\n{_command(str(where), listed)}")
+    print("to train on them:", displayed(_command(str(where), listed)), sep="\n")
 
 
 def _command(source: str, folds: str) -> str:

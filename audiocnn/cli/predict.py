@@ -83,7 +83,8 @@ def _files(names: Sequence[str]) -> Iterator[Path]:
 def _in_folder(folder: Path) -> list[Path]:
     """The sounds and spectrograms below a folder, in order. Says how many other files there are, by kind."""
     files = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-    taken = [path for path in files if path.suffix.lower() in (*SUFFIXES, _SPECTROGRAM)]
+    # A pipe in a folder would be waited for; one that is named is wanted.
+    taken = [path for path in files if path.suffix.lower() in (*SUFFIXES, _SPECTROGRAM) and path.is_file()]
     kinds = Counter(path.suffix.lower() or "without suffix" for path in set(files).difference(taken))
     if kinds:
         left_out = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))

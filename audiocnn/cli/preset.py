@@ -3,6 +3,7 @@
 import argparse
 
 from audiocnn.cli.commands import Commands
+from audiocnn.text import displayed
 
 
 def add_parser(commands: Commands) -> None:
@@ -16,4 +17,4 @@ def run(options: argparse.Namespace) -> None:
     """Writes the values and prints each that changed. Raises UserError."""
     from audiocnn.config.presets import write_preset
 
-    print("\n".join(write_preset(options.name)) or f"params.yaml holds preset {options.name} already.")
+    print("\n".join(map(displayed, write_preset(options.name))) or f"params.yaml holds preset {options.name} already.")

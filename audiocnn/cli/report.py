@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from audiocnn.cli.commands import Commands
+from audiocnn.text import displayed
 
 
 def add_parser(commands: Commands) -> None:
@@ -20,4 +21,4 @@ def run(options: argparse.Namespace) -> None:
     from audiocnn.report.page import write_report
 
     path = write_report(options.folder)
-    print(f"{path}: {path.stat().st_size / 1e3:,.0f} kB, to be opened in a browser")
+    print(displayed(f"{path}: {path.stat().st_size / 1e3:,.0f} kB, to be opened in a browser"))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audiocnn.comparison.differing import differing
 from audiocnn.comparison.git import git
-from audiocnn.config.dvc_lock import LOCK, inputs, parse_lock
+from audiocnn.config.dvc_lock import LOCK, check_settled, inputs, parse_lock
 from audiocnn.config.outs import FOLD_RESULTS, METRICS
 from audiocnn.config.params import PARAMS_FILE
 from audiocnn.config.settings import flat, parse_json
@@ -34,13 +34,14 @@ def comparison(root: Path) -> str:
     """A sentence or two: whether dvc.lock and metrics/ are the committed ones, else the largest difference and why."""
     try:
         committed = _committed_files(root)
+        here = _files_here(root)
+        check_settled(here.get(LOCK, b""), LOCK)
     except UserError as error:
         return f"not compared with the committed results: {error}"
     if git(root, "rev-parse", "--git-dir") is None:
         return "no results to compare with: this folder is no git clone, or git is not installed"
     if not {LOCK, f"{METRICS}/summary.json"} <= committed.keys():
         return "git HEAD holds no results to compare with: commit dvc.lock and metrics/ to keep these."
-    here = _files_here(root)
     if here == committed and not (root / FOLD_RESULTS).is_dir():
         return "these are the committed numbers: nothing has been trained here yet; 'make repro' or 'dvc repro' trains"
     if here == committed:

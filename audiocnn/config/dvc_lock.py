@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from audiocnn.config.outs import PREPARED, RAW
-from audiocnn.config.settings import flat, parse_yaml, read_yaml
+from audiocnn.config.outs import METRICS, PREPARED, RAW
+from audiocnn.config.settings import flat, has_conflict, parse_yaml
 from audiocnn.errors import UserError
 
 LOCK = "dvc.lock"
@@ -23,19 +23,29 @@ Lock = dict[str, Stage]
 
 
 def read_lock(root: Path) -> Lock:
-    """The stages in a project's dvc.lock; none where there is no lock that can be read."""
+    """The stages in a project's dvc.lock; none where no lock can be read. Raises UserError as parse_lock."""
     try:
-        return _stages(read_yaml(root / LOCK))
-    except UserError:
+        return parse_lock((root / LOCK).read_bytes())
+    except OSError:
         return {}
 
 
 def parse_lock(content: bytes) -> Lock:
-    """The stages in a dvc.lock's content; none where it is not one."""
+    """The stages in a dvc.lock's content; none where it is not one. Raises UserError where it holds a conflict."""
+    check_settled(content, LOCK)
     try:
         return _stages(parse_yaml(content))
     except ValueError:
         return {}
+
+
+def check_settled(content: bytes, name: str) -> None:
+    """Raises UserError where dvc.lock or a file in metrics/ holds a merge conflict: DVC makes them, no editor."""
+    if has_conflict(content):
+        raise UserError(
+            f"{name} holds a git merge conflict: run 'git checkout --ours {LOCK} {METRICS}', then 'dvc repro', and "
+            "commit what it makes."
+        )
 
 
 def inputs(lock: Lock) -> dict[str, Any]:

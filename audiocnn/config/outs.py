@@ -10,7 +10,7 @@ HISTORIES = MODELS / "all_fold_histories.pkl"
 FOLD_RESULTS = Path("results/folds")
 METRICS = Path("metrics")
 
-_WEIGHTS = re.compile(r"model_fold_(\d{1,4})_best\.safetensors")
+_WEIGHTS = re.compile(r"model_fold_(0|[1-9][0-9]{0,3})_best\.safetensors")
 
 
 def weights_name(number: int) -> str:

@@ -50,6 +50,11 @@ def fetch(data: DataParams, raw: Path = RAW, staging: Path = _STAGING) -> Source
     A dataset of the Hub whose files are there already, whole, is not downloaded again. Raises UserError, and leaves
     `raw` alone, where the source has no such files, holds other bytes than `data.sha256` says, or cannot be read.
     """
+    if raw.parent.is_symlink():
+        raise UserError(
+            f"{raw.parent}/ is a link, and DVC takes no outs behind one: make it a folder, and {raw} a link to where "
+            "the data shall lie."
+        )
     restore_folder(raw, staging / OLD)
     source = parse_source(data.source)
     if isinstance(source, HubName):
@@ -93,12 +98,18 @@ def parse_source(source: str) -> HubName | Path | Literal["demo"]:
     return _find_folder(source)
 
 
+def _depth(copy: str) -> int:
+    """How many parts of a path below .dvc/tmp/exps lead to the copy of git's root: `standalone/tmpX`, or `tmpX`."""
+    return 2 if Path(copy).parts[:1] == ("standalone",) else 1
+
+
 def _find_folder(source: str) -> Path:
     folder = Path(source).expanduser()
     if not folder.is_dir() and not folder.is_absolute():
         # `dvc exp run --temp` and queued experiments run in a copy of the project under its .dvc/tmp/exps.
-        project, found, _ = str(Path.cwd()).partition(f"{os.sep}.dvc{os.sep}tmp{os.sep}exps{os.sep}")
-        folder = Path(project) / folder if found else folder
+        # Where git's root is above the project's folder, so is .dvc, and the copy has the same folders below it.
+        root, found, copy = str(Path.cwd()).partition(f"{os.sep}.dvc{os.sep}tmp{os.sep}exps{os.sep}")
+        folder = Path(root, *Path(copy).parts[_depth(copy) :]) / folder if found else folder
     if folder.is_dir():
         return folder
     if folder.exists():

@@ -118,7 +118,7 @@ def _read_value(path: Path) -> Any:
         return read_pickle(path)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError, SyntaxError, TypeError, OverflowError):
+    except Exception:  # noqa: BLE001  # Python parses the header: TokenError, RecursionError, MemoryError, ...
         raise UserError(f"{path} is not a .npy file of plain numbers or text: save it with numpy.save.") from None
     if not isinstance(array, np.ndarray):  # numpy.load opens a .npz under any name
         raise UserError(f"{path} is a .npz archive: save each of its arrays with numpy.save.")

@@ -13,7 +13,8 @@ from audiocnn.config.outs import FOLD_RESULTS, fold_result_name
 from audiocnn.config.settings import Settings
 from audiocnn.errors import UserError
 
-Real = Annotated[float, Field(allow_inf_nan=False)]
+_LARGEST = 1e100  # far above what float32 holds, and its square is a float still: means and deviations are finite
+Real = Annotated[float, Field(allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
 Series = Annotated[tuple[Real, ...], Field(min_length=1)]
 Natural = Annotated[int, Field(ge=0)]
 

@@ -6,7 +6,8 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from audiocnn.config.settings import has_conflict, parse_json
+from audiocnn.config.dvc_lock import check_settled
+from audiocnn.config.settings import parse_json
 from audiocnn.errors import UserError
 
 WHOLE_NUMBERS = ("fold", "dataset_fold", "best_epoch", "epochs")  # folds.csv's columns that are not metrics
@@ -16,11 +17,7 @@ def read_metrics(path: Path) -> Any:
     """The value of metrics/summary.json, or the rows of a CSV beside it as dictionaries of text. Raises UserError."""
     try:
         content = path.read_bytes()
-        if has_conflict(content):
-            raise UserError(
-                f"{path} holds a git merge conflict: run 'git checkout --ours dvc.lock metrics', then 'dvc repro', and "
-                "commit what it makes."
-            )
+        check_settled(content, str(path))
         text = content.decode()
         return _summary(text) if path.suffix == ".json" else csv_rows(text)
     except FileNotFoundError:

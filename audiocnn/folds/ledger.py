@@ -4,7 +4,6 @@ What waits is found by looking: files that a fold's training_state.json has comm
 uploaded.json, does not list. So a kill anywhere loses nothing.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from audiocnn.checkpoints.folder import UPLOADED, epoch_of, is_epoch_weights, result_names
 from audiocnn.checkpoints.training_state import load_training_state_json
 from audiocnn.config.runtime import HubSettings
+from audiocnn.config.settings import parse_json
 from audiocnn.files import write_json
 
 _COMMITS = "hub_commits.json"  # beside the checkpoints: when commits were made, for the Hub's rate limit
@@ -70,12 +70,13 @@ def recent_commits(root: Path) -> list[float]:
     """When commits were made in the last hour, in seconds since 1970, oldest first."""
     commits = _read_json(root / _COMMITS).get("commits")
     times = [when for when in commits if type(when) in (int, float)] if isinstance(commits, list) else []
-    return [when for when in times if 0 <= time.time() - when < 3600]
+    now = time.time()
+    return [when for when in times if now - 3600 < when <= now]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text())
+        value = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}  # these files only save work: without them it is done again
     return value if isinstance(value, dict) else {}

@@ -166,7 +166,8 @@ class _Worker:
     """A worker process, its log and its GPU. Leaving the context ends it."""
 
     def __init__(self, job: WorkerJob, log: Path, gpu: str | None) -> None:
-        self._output = log.open("wb")
+        log.unlink(missing_ok=True)
+        self._output = log.open("xb")  # never through a link that somebody put there
         self._log: IO[str] = log.open(encoding="utf-8", errors="replace")
         self._rest = ""
         self.error: str | None = None  # the sentence of errors.run_command, where it ended with one

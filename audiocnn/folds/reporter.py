@@ -13,6 +13,7 @@ from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
 from audiocnn.folds.pool import WorkerJob
 from audiocnn.processes import StopSignal
+from audiocnn.text import displayed
 from audiocnn.tracking.tracker import FoldTracker, fold_tracker
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Reporter:
             self._tracker.finish()
 
     def say(self, message: str) -> None:
-        print(f"fold {self._fold}: {message}", flush=True)
+        print(displayed(f"fold {self._fold}: {message}"), flush=True)
 
     def starting(self, model: "nn.Module", progress: "Progress") -> None:
         self._best_accuracy = progress.best_accuracy

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from audiocnn.checkpoints.failure import error_of
 from audiocnn.checkpoints.folder import TRAINED_BY, empty_folder
-from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked
+from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked, require_writable
 from audiocnn.config.runtime import Runtime, job_count
 from audiocnn.files import write_atomically
 from audiocnn.folds.dvc import current_session, dvc_has
@@ -25,6 +25,7 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     jobs = job_count(runtime, plan.device, plan.train.threads, fold_memory(plan))
     waiting = [fold for fold in folds if plan.results(fold) is None]
     for fold in waiting:
+        require_writable(plan.folder(fold))
         write_atomically(plan.folder(fold) / TRAINED_BY, session.encode())
     with uploads(runtime.hub, plan.root, {fold: plan.folder(fold) for fold in waiting}):
         while waiting:

@@ -20,6 +20,7 @@ from audiocnn.errors import run_command
 from audiocnn.folds import ledger
 from audiocnn.folds.uploads import DRAIN, UploadJob
 from audiocnn.hub.client import HubError, explained, hub_api, patiently
+from audiocnn.text import displayed
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -190,7 +191,7 @@ def _note(trouble: HubError, root: Path) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"hub: {message}", flush=True)
+    print(displayed(f"hub: {message}"), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import httpx2
 
 from audiocnn.config.hub_names import is_commit
 from audiocnn.errors import UserError
+from audiocnn.text import displayed
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, HfApi, ModelInfo
@@ -190,7 +191,7 @@ def patiently(action: Callable[[], Answer], *, quiet: bool = False) -> Answer:
         if not trouble.temporary or spent > PATIENCE:
             raise trouble
         if wait == FIRST_WAIT and not quiet:
-            print(f"{trouble.reason}: trying again for {PATIENCE:.0f} s at most", file=sys.stderr)
+            print(displayed(f"{trouble.reason}: trying again for {PATIENCE:.0f} s at most"), file=sys.stderr)
         time.sleep(pause)
         wait = min(2 * wait, _LONGEST_WAIT)
 

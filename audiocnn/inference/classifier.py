@@ -13,6 +13,7 @@ from audiocnn.errors import UserError
 from audiocnn.inference.answer import Answer, OfRecording, OverWindows, answers
 from audiocnn.inference.ensemble import BATCH, load_models
 from audiocnn.inference.find_weights import find_weights
+from audiocnn.inference.memory import shares
 from audiocnn.inference.pretrained import PretrainedAudioCNN
 from audiocnn.sound.decode import RATES, BadSoundError, Floats, mean_over_channels, open_recording
 from audiocnn.sound.recipe import Recipe
@@ -113,7 +114,8 @@ class Stream:
 
 
 def _answers(models: Sequence[PretrainedAudioCNN], windows: Iterator[Spectrogram]) -> Iterator[Answer]:
-    while batch := list(islice(windows, BATCH)):
+    _, clips = shares(models, models[0].recipe, 1, BATCH)
+    while batch := list(islice(windows, clips)):
         for answer in answers(models, batch):
             if answer is None:
                 raise BadSoundError("non-finite", "its values are too large")

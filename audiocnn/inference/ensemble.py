@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiocnn.errors import UserError
+from audiocnn.inference.find_weights import LARGEST_FILE
 from audiocnn.inference.pretrained import PretrainedAudioCNN, load_weights
 
 BATCH = 32  # spectrograms that go through the network together
@@ -19,6 +20,8 @@ Probabilities: TypeAlias = NDArray[np.float64]
 
 def load_models(paths: Sequence[Path]) -> list[PretrainedAudioCNN]:
     """The networks of weights files that may vote together. Raises UserError where they answer different questions."""
+    if (size := sum(path.stat().st_size for path in paths if path.exists())) > LARGEST_FILE:
+        raise UserError(f"the weights from {paths[0]} on take {size} bytes, more than {LARGEST_FILE}: name one --fold.")
     models = [load_weights(path) for path in paths]
     for path, model in zip(paths[1:], models[1:], strict=True):
         for name in ("classes", "n_mels", "frames", "recipe"):

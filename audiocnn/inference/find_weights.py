@@ -9,6 +9,7 @@ from audiocnn.config.outs import weights_name, weights_number
 from audiocnn.errors import UserError
 from audiocnn.inference.one_run import check_one_run, without_unlisted
 from audiocnn.model.weights import WeightsHeader, read_header
+from audiocnn.text import displayed
 
 LARGEST_FILE = 1 << 30  # bytes; the published network takes 1.1 MB
 _LARGEST_METADATA = 1 << 20  # bytes
@@ -47,7 +48,8 @@ def _select(names: Iterable[str], fold: int | None, fetch: Callable[[str], Path]
     first = 0
     if 0 not in numbers and untrusted_header(fetch(weights_name(numbers[0]))) is None:
         first = 1  # weights published without a header are named after UrbanSound8K's folds, 1 to 10
-        print(f"{where} names its weights by the dataset's own folds: fold {fold} is {fold + 1} there", file=sys.stderr)
+        note = f"{where} names its weights by the dataset's own folds: fold {fold} is {fold + 1} there"
+        print(displayed(note), file=sys.stderr)
     if fold + first not in numbers:
         folds = ", ".join(str(number - first) for number in numbers)
         raise UserError(f"{where} has no fold {fold}: it has {folds}.")
@@ -57,6 +59,8 @@ def _select(names: Iterable[str], fold: int | None, fetch: Callable[[str], Path]
 def untrusted_header(path: Path) -> WeightsHeader | None:
     """read_header for a file that may come from anybody, or not be one. Raises UserError."""
     try:
+        if not path.is_file() and path.exists():
+            raise UserError(f"{path} is no regular file: name a weights file.")
         with path.open("rb") as file:
             metadata = int.from_bytes(file.read(8), "little")
         if metadata > _LARGEST_METADATA or path.stat().st_size > LARGEST_FILE:

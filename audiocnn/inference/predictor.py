@@ -1,5 +1,6 @@
 """Files to predictions: which files, their spectrograms, and many of them side by side."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,15 @@ import torch
 from audiocnn.inference.answer import Answer, OfRecording, OverWindows, answers
 from audiocnn.inference.ensemble import BATCH, Floats32
 from audiocnn.inference.in_order import in_order
+from audiocnn.inference.memory import MOST_BYTES, clip_bytes, shares
 from audiocnn.inference.pretrained import PretrainedAudioCNN, why_unfit
+from audiocnn.inference.stored import map_spectrograms
 from audiocnn.processes import usable_cores
 from audiocnn.sound.decode import BadSoundError, open_recording
 from audiocnn.sound.spectrogram import Spectrogram, is_constant, spectrograms
 
 _SPECTROGRAM = ".npy"
+_LONGEST_WORDS = 200  # of an error that nobody foresaw
 
 
 class Prediction(NamedTuple):
@@ -76,23 +80,26 @@ class Predictor:
         cores = usable_cores()
         size = min(BATCH, -(-len(files) // cores))
         groups = [files[start : start + size] for start in range(0, len(files), size)]
-        workers = min(cores, len(groups))
+        workers, clips = shares(self.models, self.models[0].recipe, min(cores, len(groups)), BATCH)
         # For the whole process: torch has no number of threads of its own for a pool's thread.
         torch.set_num_threads(min(torch.get_num_threads(), cores // workers))
-        yield from in_order([self.group(group) for group in groups], workers)
+        yield from in_order([self.group(group, clips) for group in groups], workers)
 
-    def group(self, files: Iterable[Path]) -> Iterator[Event]:
-        """What becomes of each file, in order; their windows go through the networks BATCH at a time."""
-        events = self._answered(item for path in files for item in self._items(path))
+    def group(self, files: Iterable[Path], clips: int = BATCH) -> Iterator[Event]:
+        """What becomes of each file, in order; their windows go through the networks `clips` at a time."""
+        events = self._answered((item for path in files for item in self._items(path)), clips)
         return events if self.over_windows is None else _of_recordings(events, self.over_windows)
 
-    def _answered(self, items: Iterable[_Window | Event]) -> Iterator[Event]:
+    def _answered(self, items: Iterable[_Window | Event], clips: int) -> Iterator[Event]:
         waiting: list[_Window | Event] = []
-        windows = 0
+        windows, shape = 0, None
         for item in items:
+            if isinstance(item, _Window) and item.spectrogram.values.shape != shape:  # without a header, any length
+                yield from self._flush(waiting)
+                waiting, windows, shape = [], 0, item.spectrogram.values.shape
             waiting.append(item)
             windows += isinstance(item, _Window)
-            if windows == BATCH or (isinstance(item, _Window) and item.is_live):
+            if windows == clips or (isinstance(item, _Window) and item.is_live):
                 yield from self._flush(waiting)
                 waiting, windows = [], 0
         yield from self._flush(waiting)
@@ -109,6 +116,11 @@ class Predictor:
             yield from self._stored(path) if path.suffix.lower() == _SPECTROGRAM else self._recorded(path)
         except BadSoundError as error:
             yield Trouble(name, str(error), is_error=True)
+        except Exception as error:
+            if os.environ.get("AUDIOCNN_DEBUG") == "1":
+                raise
+            said = " ".join(str(error).split())[:_LONGEST_WORDS]
+            yield Trouble(name, f"unreadable: {type(error).__name__} {said}".rstrip(), is_error=True)
         yield End(name)
 
     def _recorded(self, path: Path) -> Iterator[_Window | Event]:
@@ -148,18 +160,11 @@ def _of_recordings(events: Iterable[Event], over_windows: OverWindows) -> Iterat
 
 def _stored_spectrograms(path: Path, model: PretrainedAudioCNN) -> Iterator[tuple[str, Floats32]]:
     """The spectrograms in a .npy file: (mels, frames), or (clips, mels, frames) named FILE[0], FILE[1] and so on."""
-    try:
-        # Mapped, since a header may claim more than the file holds; it is refused then, as are Python objects.
-        array = np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise BadSoundError("missing", "no such file") from None
-    except (OSError, ValueError, TypeError, SyntaxError, OverflowError) as error:
-        raise BadSoundError("unreadable", " ".join(str(error).split()) or "not a .npy file") from None
-    if array.ndim not in (2, 3) or array.dtype.kind != "f":
-        detail = f"it is {array.dtype} {array.shape}, expected float (mels, frames) or (clips, mels, frames)"
-        raise BadSoundError("unreadable", detail)
+    array = map_spectrograms(path)
     if unfit := why_unfit(model, array.shape[-2:]):
         raise BadSoundError("unreadable", unfit)
+    if clip_bytes(model, array.shape[-1]) * BATCH > MOST_BYTES and model.frames is None:
+        raise BadSoundError("unreadable", f"{array.shape[-1]} frames are more than memory is meant to hold")
     with np.errstate(over="ignore"):
         if array.ndim == 2:
             yield str(path), np.array(array, np.float32)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from audiocnn.config.class_names import is_class_name
@@ -14,11 +14,13 @@ from audiocnn.config.model_params import MIN_FRAMES, MIN_MELS, ModelParams
 from audiocnn.config.settings import validate
 from audiocnn.errors import UserError
 from audiocnn.inference.find_weights import find_weights, untrusted_header
+from audiocnn.inference.memory import MOST_BYTES, clip_bytes, sound_bytes
 from audiocnn.model.network import AudioCNN
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.sound.recipe import Recipe
 
-_LARGEST_ARRAY = 1 << 27  # elements that a recipe may ask for; a clip of 10 minutes takes 27 million
+_MOST_CLASSES = 1 << 14  # each takes memory in every answer
+_LARGEST_INPUT = 1 << 27  # elements; a clip of 10 minutes takes 3 million
 
 _Tensors = dict[str, Tensor]
 
@@ -75,9 +77,15 @@ def load_weights(path: Path) -> PretrainedAudioCNN:
     header, tensors = _read(path)
     sizes = _sizes(tensors)
     if sizes is None:
-        raise UserError(f"{path} holds other tensors than AudioCNN's: name weights that audiocnn trained.")
+        raise _other_tensors(path)
     recipe = None if header is None else _checked(header, sizes, path)
     model = _network(header, sizes)
+    taken = clip_bytes(model, model.target_len) + sound_bytes(recipe)
+    if taken > MOST_BYTES:
+        raise UserError(
+            f"{path} would take {taken / 1e9:.1f} GB for a clip, expected at most {MOST_BYTES / 1e9:.1f}: name other "
+            "weights."
+        )
     model.load_state_dict(tensors)
     model.normalise_input(None if header is None else header.normalisation)
     if header is not None:
@@ -88,10 +96,17 @@ def load_weights(path: Path) -> PretrainedAudioCNN:
     return model.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
 
 
+def _other_tensors(path: Path) -> UserError:
+    return UserError(f"{path} holds other tensors than AudioCNN's: name weights that audiocnn trained.")
+
+
 def _read(path: Path) -> tuple[WeightsHeader | None, _Tensors]:
     header = untrusted_header(path)
-    with safe_open(path, framework="pt") as weights:
-        return header, {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118  # no mapping
+    try:
+        with safe_open(path, framework="pt") as weights:
+            return header, {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, RuntimeError, ValueError, TypeError, AttributeError):  # of a type that torch has not
+        raise _other_tensors(path) from None
 
 
 def _sizes(tensors: _Tensors) -> _Sizes | None:
@@ -104,7 +119,8 @@ def _sizes(tensors: _Tensors) -> _Sizes | None:
         sizes = _Sizes(channels, conv1d, hidden, inputs // conv1d, shapes["fc2.weight"][0])  # type: ignore[arg-type]
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         return None
-    fits = min(*channels, *sizes[1:]) > 0 and _weight_count(sizes) <= sum(tensor.numel() for tensor in tensors.values())
+    is_bounded = min(*channels, *sizes[1:]) > 0 and sizes.classes <= _MOST_CLASSES
+    fits = is_bounded and _weight_count(sizes) <= sum(tensor.numel() for tensor in tensors.values())
     return sizes if fits and _same_tensors(tensors, _network(None, sizes).state_dict()) else None
 
 
@@ -167,12 +183,11 @@ def _lie(header: WeightsHeader, sizes: _Sizes, recipe: Recipe | None) -> str | N
         (model.hidden_units == sizes.hidden_units, "hidden_units"),
         (header.mels // MIN_MELS == sizes.bands, f"{header.mels} mels for {sizes.bands} bands"),
         (header.frames >= MIN_FRAMES, f"{header.frames} frames, fewer than {MIN_FRAMES}"),
-        (header.mels * header.frames <= _LARGEST_ARRAY, f"{header.frames} frames"),
+        (header.mels * header.frames <= _LARGEST_INPUT, f"{header.frames} frames"),
         (header.accuracy is None or 0 <= header.accuracy <= 1, f"accuracy {header.accuracy}"),
         (_normalises(header), "a normalisation of other bands"),
         (header.crops is None or header.crops.frames <= header.frames, "crops wider than its frames"),
         (recipe is None or recipe.shape == (header.mels, header.frames), "a recipe for another shape"),
-        (recipe is None or _largest_array(recipe) <= _LARGEST_ARRAY, "a recipe that takes gigabytes for a clip"),
     )
     return next((text for holds, text in claims if not holds), None)
 
@@ -180,8 +195,3 @@ def _lie(header: WeightsHeader, sizes: _Sizes, recipe: Recipe | None) -> str | N
 def _normalises(header: WeightsHeader) -> bool:
     """Whether the header's normalisation, if any, is of its mels."""
     return header.normalisation is None or len(header.normalisation.mean) in (1, header.mels)
-
-
-def _largest_array(recipe: Recipe) -> int:
-    """Elements of the largest array on the way from sound to spectrogram."""
-    return max(recipe.samples, recipe.frames * (recipe.n_fft // 2 + 1))

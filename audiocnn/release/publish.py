@@ -18,6 +18,7 @@ from audiocnn.files import json_text, write_atomically
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.origin import ORIGIN, Origin, params_yaml, read_origin, why_not_verifiable
 from audiocnn.sound.leak_counts import read_leaks
+from audiocnn.text import displayed
 
 _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
 
@@ -50,13 +51,13 @@ def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
     origin = read_origin(release.params, release.results)
     files = _release_files(release, origin, repository)
     for name, content in files.items():
-        print(f"{len(content):>10,} bytes  {name}")
+        print(displayed(f"{len(content):>10,} bytes  {name}"))
     if dry_run is None:
         _push(files, repository)
     else:
         _write(files, dry_run)
     if why := why_not_verifiable(origin, release.params, release.results):
-        print(f"note: {why}", file=sys.stderr)
+        print(displayed(f"note: {why}"), file=sys.stderr)
 
 
 def _check_new(folder: Path) -> None:
@@ -77,7 +78,7 @@ def _push(files: Mapping[str, bytes], repository: str) -> None:
     def is_stale(name: str) -> bool:  # weights of a fold that this release does not have would vote in predictions
         return weights_number(name) is not None
 
-    print(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}")
+    print(displayed(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}"))
 
 
 def _release_files(release: _Release, origin: Origin, repository: str) -> dict[str, bytes]:

@@ -53,7 +53,8 @@ def _walk(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if real not in seen and name[0] != "." and name not in _NO_CLIPS]
         if real not in seen:
             names = (name for name in files if name[0] != "." and names_a_sound(name))
-            yield from ((Path(here) / name).relative_to(folder).as_posix() for name in names)
+            paths = (path for name in names if (path := Path(here, name)).is_file())  # a pipe would be waited for
+            yield from (path.relative_to(folder).as_posix() for path in paths)
         seen.add(real)
 
 

@@ -19,6 +19,7 @@ from audiocnn.config.train_params import TrainParams, effective_params
 from audiocnn.data.prepared import META, read_meta
 from audiocnn.evaluation.fold_results import FoldResult
 from audiocnn.files import digest
+from audiocnn.text import displayed
 from audiocnn.tracking.config import wandb_config
 from audiocnn.tracking.service import Say, WandbService
 
@@ -35,7 +36,7 @@ _SWEEP = ("WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH", "WANDB_RUN_ID")
 
 def _print_line(message: str) -> None:
     """Prints one line on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(displayed(message), file=sys.stderr, flush=True)
 
 
 def experiment_group(model: ModelParams, train: TrainParams, digests: Mapping[str, str]) -> str:

@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from audiocnn.checkpoints import key
 from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked
+from audiocnn.checkpoints.progress import write_progress
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.train_params import TrainParams
 from audiocnn.data.prepared import Meta
@@ -154,6 +157,65 @@ def test_a_file_system_without_locks_is_a_sentence_and_no_endless_wait(
 
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(UserError, match="file system without locks"), fold_lock(tmp_path, timeout=-1):
+        pass
+
+
+FAR = (
+    """
+import socket
+import audiocnn.checkpoints.lock as lock
+socket.gethostname = lambda: "far-away"
+lock._BEAT = 0.05
+"""
+    + HOLD
+)
+
+
+def silent_for(folder: Path, seconds: float) -> None:
+    then = (folder / "holder.json").stat().st_mtime - seconds
+    os.utime(folder / "holder.json", (then, then))
+
+
+def test_a_fold_of_a_host_that_has_given_no_sign_is_taken_over_and_that_host_ends_where_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    folder, log = tmp_path / "fold_0", tmp_path / "log"
+    with started({"env": environment()}, sys.executable, "-c", FAR, str(folder), log=log) as far:
+        wait_until(lambda: log.read_text() == "True\n")
+        silent_for(folder, 600)
+        wait_until(lambda: time.time() - (folder / "holder.json").stat().st_mtime < 300)  # it gives signs
+        with fold_lock(folder, timeout=0) as is_ours:
+            assert not is_ours
+        far.send_signal(signal.SIGSTOP)
+        wait_until(lambda: psutil.Process(far.pid).status() == psutil.STATUS_STOPPED)
+        with fold_lock(folder, timeout=0) as is_ours:
+            assert not is_ours  # not yet
+        silent_for(folder, 600)
+        with fold_lock(folder, timeout=0) as is_ours:
+            assert is_ours
+            assert holder_of(folder) == f"process {os.getpid()} on {socket.gethostname()}"
+            with fold_lock(folder, timeout=0) as is_a_second:
+                assert not is_a_second
+            far.send_signal(signal.SIGCONT)
+            assert far.wait(timeout=60) == -signal.SIGTERM
+
+
+def test_a_link_in_the_place_of_a_note_or_a_progress_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    for name in ("holder.json", ".holder.json.tmp", ".progress.json.tmp"):
+        (tmp_path / name).symlink_to("victim")
+    with fold_lock(tmp_path, timeout=0) as is_ours:
+        assert is_ours
+    write_progress(
+        tmp_path, {"epoch": 0, "batch": 0, "batches": 1, "best_accuracy": 0.0, "seconds_per_epoch": 1.0, "time": 0.0}
+    )
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_checkpoint_folder_of_another_user_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    words = r"belongs to user .*name a folder of your own in AUDIOCNN_CHECKPOINTS"
+    with pytest.raises(UserError, match=words), fold_lock(tmp_path / "fold_0", timeout=0):
         pass
 
 

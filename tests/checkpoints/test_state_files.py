@@ -23,10 +23,13 @@ WRONG = [
     b'{"time": "soon", "until": [], "pid": {}, "files": 1, "repository": "a/b", "commits": 5, "session": "now"}',
     b'{"files": [1], "repository": "a/b", "commits": ["then"], "sha256": 1, "format": 1}',
     b"\xff",
+    b"[" * 100_000,
+    b'{"time": 1%s, "until": 1%s, "configuration": "", "pid": 1e999, "host": "a", "commits": [1%s]}'
+    % ((b"0" * 400,) * 3),
 ]
 
 
-@pytest.mark.parametrize("content", WRONG, ids=repr)
+@pytest.mark.parametrize("content", WRONG, ids=lambda content: repr(content[:40]))
 def test_a_state_file_of_the_wrong_type_is_damage(tmp_path: Path, content: bytes) -> None:
     names = (PROGRESS, FAILURE, LOCK_HOLDER, TRAINING_STATE, UPLOADED, "hub_commits.json", "hub_unavailable.json")
     for name in names:

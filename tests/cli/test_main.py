@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audiocnn.cli.main import check_own_code
+from audiocnn.cli.main import check_own_code, main
 from tests.support.paths import ROOT
 from tests.support.processes import environment
 
@@ -31,6 +31,16 @@ def test_in_another_copy_of_the_project_it_says_in_a_sentence_whose_code_it_is(o
 def test_in_its_own_project_and_outside_of_any_it_runs(tmp_path: Path) -> None:
     check_own_code(ROOT / "docs")
     check_own_code(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["results", "status", "train", "clean"])
+def test_in_a_folder_of_the_project_a_command_names_the_root(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT / "docs")
+    assert main([command]) == 1
+    place = f"{ROOT / 'docs'} lies below the project, and this command works in its root"
+    assert capsys.readouterr().err == f"error: {place}: run 'cd {ROOT}' first.\n"
 
 
 def test_a_link_to_its_own_project_is_its_own_project(tmp_path: Path) -> None:

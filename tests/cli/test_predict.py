@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -234,7 +235,14 @@ def write_bad_spectrograms(folder: Path) -> dict[str, str]:
     np.save(folder / "claims.npy", np.zeros((1, MELS, FRAMES), np.float32))
     claim = (folder / "claims.npy").read_bytes().replace(b"(1, ", b"(9, ")
     (folder / "claims.npy").write_bytes(claim)
+    for name, header in HEADERS.items():
+        (folder / name).write_bytes(
+            b"\x93NUMPY\2\0" + struct.pack("<I", len(header)) + header + bytes(4 * MELS * FRAMES)
+        )
+    os.mkfifo(folder / "pipe.npy")
     return {
+        **dict.fromkeys(HEADERS, "unreadable"),
+        "pipe.npy": "unreadable: it is no regular file",
         "integers.npy": "unreadable: it is int64 (8, 16), expected float",
         "mels.npy": "unreadable: its shape is (9, 16), expected (8, 16)",
         "axes.npy": "unreadable: it is float32 (1, 8, 16, 1), expected float",
@@ -245,6 +253,19 @@ def write_bad_spectrograms(folder: Path) -> dict[str, str]:
         "empty.npy": "unreadable",
         "claims.npy": "unreadable",
     }
+
+
+# What numpy raises TokenError, RecursionError, MemoryError or nothing for, where it parses the header.
+HEADERS = {
+    "token.npy": b"{'descr': '<f4', 'shape': (8, 16L), \"\"\"",
+    "brackets.npy": b"[" * 3000,
+    "minus.npy": b"-" * 3500 + b"1",
+    "deep.npy": b"{" + b"'a':{" * 900,
+    "digits.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (%s, 16), }" % (b"9" * 90),
+    "overflow.npy": b"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }",
+    "type.npy": b"{'descr': '<f7', 'fortran_order': False, 'shape': (8, 16), }",
+    "long.npy": b" " * 60_000,
+}
 
 
 def write_bad_sounds(folder: Path) -> dict[str, str]:
@@ -435,3 +456,40 @@ def test_a_pipe_is_answered_window_by_window_while_it_is_written(predict: Predic
     from_file = objects(predict("a.wav", "--json")[1])
     assert [line["start"] for line in [first, *others]] == [line["start"] for line in from_file]
     assert first["probabilities"] == pytest.approx(from_file[0]["probabilities"], abs=2e-6)
+
+
+def test_a_pipe_in_a_folder_is_left_out_and_one_in_the_place_of_weights_is_a_sentence(
+    predict: Predict, tmp_path: Path
+) -> None:
+    write_noise(tmp_path / "folder/a.wav")
+    (tmp_path / "weights").mkdir()
+    for pipe in ("folder/b.wav", "folder/c.npy", "weights/model_fold_0_best.safetensors"):
+        os.mkfifo(tmp_path / pipe)
+    code, out, err = predict("folder", "--json")
+    assert (code, len(objects(out)), err) == (0, 1, "folder: left out 1 .npy, 1 .wav\n")
+    code, _, err = predict("folder/a.wav", "--models", "weights")
+    assert (code, err) == (1, "error: weights/model_fold_0_best.safetensors is no regular file: name a weights file.\n")
+
+
+def test_an_error_that_nobody_foresaw_is_its_files_line(
+    predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_noise(tmp_path / "a.wav")
+    np.save(tmp_path / "b.npy", np.eye(MELS, FRAMES, dtype=np.float32))
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("audiocnn.inference.predictor.open_recording", fail)
+    code, out, err = predict("a.wav", "b.npy", "--json")
+    assert (code, [line["file"] for line in objects(out)]) == (1, ["b.npy"])
+    assert err == "error: a.wav: unreadable: MemoryError\n"
+
+
+def test_spectrograms_of_any_length_vote_where_the_weights_tell_none(predict: Predict, tmp_path: Path) -> None:
+    write_weights(tmp_path / "plain", without_header(make_weights()))
+    for frames in (FRAMES, 3 * FRAMES, FRAMES):
+        np.save(tmp_path / f"{frames}.npy", np.eye(MELS, frames, dtype=np.float32))
+    code, out, _ = predict("16.npy", "48.npy", "16.npy", "--models", "plain", "--json")
+    first, _, last = objects(out)
+    assert (code, first) == (0, last)

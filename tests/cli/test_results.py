@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from audiocnn.cli import results as results_command
+from audiocnn.cli.main import main
 from audiocnn.comparison.committed import comparison
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows as tables
@@ -133,6 +134,19 @@ def test_a_merge_conflict_gets_advice_that_works(project: Path, name: str) -> No
     assert (project / f"metrics/{name}").read_text() == before.replace("0", "2")
 
 
+def test_a_conflict_in_the_lock_alone_is_named_and_compare_refuses_it(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = (project / "dvc.lock").read_text()
+    (project / "dvc.lock").write_text(f"<<<<<<< HEAD\n{lock}=======\n{lock}>>>>>>> other\n")
+    print_results(project)
+    advice = "dvc.lock holds a git merge conflict: run 'git checkout --ours dvc.lock metrics', then 'dvc repro'"
+    assert f"not compared with the committed results: {advice}" in capsys.readouterr().out
+    monkeypatch.chdir(project)
+    assert main(["compare", "HEAD"]) == 1
+    assert advice in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["summary.json", "folds.csv", "classes.csv", "predictions.csv"])
 @pytest.mark.parametrize("content", ["", "{}", "\udcff", "[" * 3000])
 def test_a_damaged_file_is_named(project: Path, name: str, content: str) -> None:
@@ -210,5 +224,5 @@ def test_params_edited_after_the_run_are_said(project: Path) -> None:
 
 
 def test_a_lock_that_is_no_yaml_is_no_crash(project: Path) -> None:
-    (project / "dvc.lock").write_text("<<<<<<< HEAD\n\t: [")
+    (project / "dvc.lock").write_text("no YAML\n\t: [")
     assert "other bytes in dvc.lock" in comparison(project)

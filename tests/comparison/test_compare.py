@@ -259,7 +259,6 @@ def test_a_damaged_table_is_named_with_its_revision(repository: Repository, cont
         "stages: {fetch: {deps: [3]}}",
         "stages: {fetch: {outs: [{md5: a}]}}",
         "stages: {fetch: {params: {params.yaml: [3]}}}",
-        "<<<<<<< HEAD",
     ],
 )
 def test_a_damaged_lock_is_as_good_as_none(repository: Repository, lock: str) -> None:

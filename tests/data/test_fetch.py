@@ -143,6 +143,31 @@ def test_a_temporary_experiment_finds_the_folder_beside_the_project(
     assert source.resolve() == folder
 
 
+@pytest.mark.parametrize("place", ["standalone/tmp1", "tmp1"])
+def test_below_a_repositorys_root_a_temporary_experiment_finds_the_folder_in_the_project(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp`, and a queued experiment: .dvc is at the root of git, the project is a folder of it."""
+    (tmp_path / "mono/sub/sound/mine").mkdir(parents=True)
+    experiment = tmp_path / "mono/.dvc/tmp/exps" / place / "sub/sound"
+    experiment.mkdir(parents=True)
+    monkeypatch.chdir(experiment)
+    assert parse_source("mine") == tmp_path / "mono/sub/sound/mine"
+
+
+def test_a_data_folder_that_is_a_link_is_refused_and_a_link_inside_it_is_taken(folder: Path, tmp_path: Path) -> None:
+    for name in ("far", "far_raw"):
+        (tmp_path / name).mkdir()
+    Path("data").symlink_to(tmp_path / "far")
+    with pytest.raises(UserError, match=r"data/ is a link, and DVC takes no outs behind one: make it a folder"):
+        fetch(DataParams(source="mine"))
+    Path("data").unlink()
+    Path("data").mkdir()
+    Path("data/raw").symlink_to(tmp_path / "far_raw")
+    fetch(DataParams(source="mine"))
+    assert _contents() == FILES
+
+
 def test_a_swap_that_was_killed_between_its_renames_is_undone(folder: Path) -> None:
     fetch(DataParams(source="mine"))
     Path("data/staging").mkdir()

@@ -26,6 +26,10 @@ def test_a_missing_fold_is_named_with_what_to_do(tmp_path: Path) -> None:
         ({"classes": ["a", "b"]}, "labels and logits for 2 classes"),
         ({"history": {"loss": [1.0]}}, "history.accuracy"),
         ({"fold": 1}, "holds fold 1"),
+        (
+            {"history": {name: [1e308] * 6 for name in ("loss", "accuracy", "lr")}},
+            "history.loss.0: Input should be less",
+        ),
         ({"validation": "none"}, "val_loss and val_accuracy in history unless validation is none"),
     ],
 )

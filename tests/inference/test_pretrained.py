@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 
 from audiocnn.errors import UserError
+from audiocnn.inference.memory import MOST_BYTES, clip_bytes, shares
 from audiocnn.inference.pretrained import PretrainedAudioCNN
 from audiocnn.model.crops import Crops
 from audiocnn.model.network import AudioCNN
@@ -107,6 +108,7 @@ LIES: list[tuple[dict[str, Any], str]] = [
     ({"classes": [*CLASSES, "one more"]}, "4 classes for 3 logits"),
     ({"classes": ["siren", "siren", "dog"]}, "two classes of one name"),
     ({"classes": ["a", "b", "\x1b[2J"]}, "a class whose name may not be one"),
+    ({"classes": ["a", "b", "c" * 500_000]}, "a class whose name may not be one"),
     ({"mels": 64}, "64 mels for 1 bands"),
     ({"mels": 0}, "0 mels for 1 bands"),
     ({"mels": -8}, "-8 mels"),
@@ -137,8 +139,33 @@ def test_a_header_that_lies_gets_a_sentence(tmp_path: Path, lie: dict[str, Any],
 def test_a_recipe_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(update={"rate": 768_000, "seconds": 600.0, "n_fft": 65_536, "hop_length": 16})
     header = make_header(recipe=recipe.model_dump(mode="json"), frames=recipe.frames)
-    with pytest.raises(UserError, match=r"frames|gigabytes"):
+    with pytest.raises(UserError, match=r"frames|GB for a clip"):
         AudioCNN.from_pretrained(write(tmp_path, make_weights(header=header)))
+
+
+def test_memory_is_counted_over_all_layers_and_shared_by_threads_and_batch(tmp_path: Path) -> None:
+    """Each array of these weights is small beside what a batch takes on its way through all layers."""
+    wide = AudioCNN(MELS, len(CLASSES), 400_000, **MODEL.model_dump())
+    threads, clips = shares([wide], None, 64, 32)
+    assert 1 <= threads * clips < 64 * 32
+    assert threads * clips * clip_bytes(wide, 400_000) <= MOST_BYTES
+    assert shares([AudioCNN(MELS, len(CLASSES), FRAMES, **MODEL.model_dump())], RECIPE, 4, 32) == (4, 32)
+    long = make_header(recipe=None, frames=1 << 24)
+    with pytest.raises(UserError, match=r"would take \d+\.\d GB for a clip, expected at most 4\.3"):
+        AudioCNN.from_pretrained(write(tmp_path, make_weights(header=long)))
+
+
+def test_a_type_that_torch_has_not_is_refused(tmp_path: Path) -> None:
+    header = json.dumps({"fc2.bias": {"dtype": "F6_E2M3", "shape": [8], "data_offsets": [0, 6]}}).encode()
+    with pytest.raises(UserError, match="holds other tensors than AudioCNN's"):
+        AudioCNN.from_pretrained(write(tmp_path, struct.pack("<Q", len(header)) + header + bytes(6)))
+
+
+@pytest.mark.parametrize("name", ["model_fold_01_best.safetensors", "model_fold_\u0661_best.safetensors"])
+def test_a_number_that_is_written_otherwise_names_no_fold(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(make_weights())
+    with pytest.raises(UserError, match="holds no model_fold_0_best"):
+        AudioCNN.from_pretrained(tmp_path)
 
 
 def changed(name: str, value: torch.Tensor | None) -> bytes:

@@ -41,7 +41,7 @@ class Steps:
 
     def _watching_writes(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def watched(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-            if mode != "wb":
+            if mode not in ("wb", "xb"):
                 return function(path, mode, *arguments, **options)
             self.step()
             file = function(path, mode, *arguments, **options)
