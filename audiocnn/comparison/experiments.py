@@ -81,8 +81,8 @@ def _unfinished(root: Path, entry: _Queued, code: Iterable[str]) -> Experiment:
 
 def _queue(root: Path) -> list[_Queued]:
     """What `dvc queue status` lists, without those that succeeded, and what runs by `dvc exp run --temp`."""
-    if not git(root, "for-each-ref", "refs/exps/") and not (root / ".dvc/tmp/exps").is_dir():
-        return []  # no experiment was ever run here: dvc, which takes a second to load, has nothing to tell
+    if not (root / ".dvc/tmp/exps").is_dir():
+        return []  # nothing was ever queued here: dvc, which takes a second to load, has nothing to tell
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
