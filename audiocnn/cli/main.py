@@ -10,6 +10,7 @@ import audiocnn
 from audiocnn.cli import (
     clean,
     compare,
+    experiments,
     features,
     predict,
     preset,
@@ -27,9 +28,23 @@ from audiocnn.errors import UserError, run_command
 Command = Callable[[argparse.Namespace], int | None]
 
 # In the order in which one comes to need them.
-_COMMANDS = (features, preset, train, status, results, report, compare, predict, publish, verify, upload, clean)
+_COMMANDS = (
+    features,
+    preset,
+    train,
+    status,
+    results,
+    report,
+    compare,
+    experiments,
+    predict,
+    publish,
+    verify,
+    upload,
+    clean,
+)
 # They read and write what lies in the project's root.
-_IN_ROOT = {"preset", "train", "status", "compare", "publish", "upload", "clean"}
+_IN_ROOT = {"preset", "train", "status", "compare", "experiments", "publish", "upload", "clean"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

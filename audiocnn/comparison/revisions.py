@@ -2,12 +2,12 @@
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from audiocnn.comparison.differing import differing
-from audiocnn.comparison.git import git
+from audiocnn.comparison.git import contents, git
 from audiocnn.config.dvc_lock import LOCK, inputs, is_code, parse_lock, prepared_digests
 from audiocnn.config.outs import METRICS
 from audiocnn.config.params import PARAMS_FILE
@@ -47,7 +47,7 @@ def read_revision(root: Path, revision: str | None) -> RevisionResults:
     commit = None if revision is None else commit_of(root, revision)
     name = _WORKSPACE if revision is None else re.sub(r"^([0-9a-f]{7})[0-9a-f]{33}$", r"\1", revision)
     folds, classes = (_table(root, commit, file, name) for file in (_FOLDS, _CLASSES))
-    lock = parse_lock(_read(root, commit, LOCK) or b"")
+    lock = parse_lock(read_file(root, commit, LOCK) or b"")
     made_with = inputs(lock)
     return RevisionResults(
         name,
@@ -83,7 +83,7 @@ def _experiments(root: Path, name: str) -> list[str]:
     return of_head or found
 
 
-def _read(root: Path, commit: str | None, name: str) -> bytes | None:
+def read_file(root: Path, commit: str | None, name: str) -> bytes | None:
     """A file of a commit, or of the working tree; None where there is none."""
     if commit is not None:
         return git(root, "show", f"{commit}:./{name}")
@@ -93,7 +93,7 @@ def _read(root: Path, commit: str | None, name: str) -> bytes | None:
 
 def _table(root: Path, commit: str | None, file: str, name: str) -> list[dict[str, Any]]:
     """A CSV's rows, their cells as _value has them. Raises UserError."""
-    content = _read(root, commit, file)
+    content = read_file(root, commit, file)
     if content is None:
         raise UserError(f"{name} has no {file}: compare revisions that hold results, which 'dvc repro' makes.")
     try:
@@ -127,11 +127,18 @@ def _stale(root: Path, commit: str | None, made_with: dict[str, Any]) -> list[st
     expected = {name: value for name, value in made_with.items() if not name.startswith("data/")}
     if not expected:
         return []
-    present = _yaml_values(_read(root, commit, PARAMS_FILE.name) or b"")
-    for name in filter(is_code, expected):
-        content = _read(root, commit, name)
-        present[name] = content if content is None else md5(content)
-    return differing(expected, present)
+    return differing(expected, present_inputs(root, commit, filter(is_code, expected)))
+
+
+def present_inputs(root: Path, commit: str | None, code: Iterable[str]) -> dict[str, Any]:
+    """What a commit, or the working tree, says now: params by their dotted names, and digests of the code files named.
+
+    A file that is not there has None.
+    """
+    names = list(code)
+    present = _yaml_values(read_file(root, commit, PARAMS_FILE.name) or b"")
+    files = {name: read_file(root, None, name) for name in names} if commit is None else contents(root, commit, names)
+    return present | {name: None if content is None else md5(content) for name, content in files.items()}
 
 
 def _yaml_values(content: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from audiocnn.comparison.clips import ByClip
 from audiocnn.comparison.differing import differing
 from audiocnn.comparison.paired import Paired, obstacles, pair
 from audiocnn.comparison.revisions import RevisionResults
@@ -24,8 +25,8 @@ class Verdict(NamedTuple):
     notes: list[str]
 
 
-def verdict(old: RevisionResults, new: RevisionResults) -> Verdict:
-    """The comparison. Raises UserError where the runs have no fold in common."""
+def verdict(old: RevisionResults, new: RevisionResults, by_clip: ByClip | None = None) -> Verdict:
+    """The comparison. by_clip: the same clip by clip, where it is known. Raises UserError without a fold in common."""
     if reasons := obstacles(old, new):
         reading = f"Not comparable fold by fold: {' and '.join(reasons)}."
         return Verdict(reading, "Each run by itself:", _means(old, new), _input_notes(old, new))
@@ -36,7 +37,7 @@ def verdict(old: RevisionResults, new: RevisionResults) -> Verdict:
         _reading(accuracy, new.name),
         _numbers(accuracy),
         _fold_table(accuracy, old.name, new.name),
-        [*_input_notes(old, new), *notes, _protocol_note(metric)],
+        [*_input_notes(old, new), *notes, *_clip_notes(by_clip, new.name), protocol_note(metric)],
     )
 
 
@@ -122,13 +123,25 @@ def _recall_note(old: RevisionResults, new: RevisionResults) -> Iterator[str]:
         yield f"Recall changed most for {', '.join(words)}."
 
 
+def _clip_notes(by_clip: ByClip | None, name: str) -> Iterator[str]:
+    """What the clips say, which is about these networks only: clips of a fold share one and are not independent."""
+    if by_clip is not None:
+        clips, only_old, only_new, p = by_clip
+        yield (
+            f"Clip by clip: of {clips} held-out clips {only_new} are right more often in {name}, "
+            f"{only_old} less often; exact McNemar test p = {p:.4f}. "
+            "It tells these networks apart, not the settings: the folds above do that."
+        )
+
+
 def _left_out(old: RevisionResults, new: RevisionResults) -> Iterator[str]:
     for run, other in ((old, new), (new, old)):
         if alone := sorted(run.folds.keys() - other.folds.keys()):
             yield f"Left out, because only {run.name} has them: folds {', '.join(map(str, alone))}."
 
 
-def _protocol_note(metric: str) -> str:
+def protocol_note(metric: str) -> str:
+    """What the metric is worth."""
     if metric == "test_acc":
         return "test_acc is read once, after training."
     return "val_acc is selected on the fold that it reports, in both runs: a gain may be one of the selection."

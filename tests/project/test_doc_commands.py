@@ -35,7 +35,10 @@ NOT_RUN = {
     'pip install --constraint constraints.txt --editable ".[audio,report]"': "the network",
 }
 # The same for whole blocks, by a command in them.
-NOT_RUN_WITH = {"kill -9 $!": "what has been trained by then is a matter of chance: test_kills_through_dvc.py"}
+NOT_RUN_WITH = {
+    "kill -9 $!": "what has been trained by then is a matter of chance: test_kills_through_dvc.py",
+    "dvc queue start": "nine cross-validations: test_experiments.py has two",
+}
 NOT_RUN_BLOCKS = {"mermaid": "a picture", "text": "output alone", "yaml": "only in documents that are run elsewhere"}
 # Output that depends on the moment: what of it is compared.
 COMPARED = {

@@ -148,7 +148,8 @@ def test_the_settings_on_its_command_lines_are_valid(document: Path) -> None:
         for setting in re.findall(r"-S '?([^\s']+)", command):
             name, value = setting.rsplit("=", 1)
             kind, defaults = (Runtime, {}) if name.startswith("runtime.yaml:") else (Params, {"folds": [0]})
-            validate(kind, with_value(defaults, name.split(":")[-1], value), command)
+            for one in [value] if value.startswith("[") else value.split(","):  # A,B,C: one experiment each
+                validate(kind, with_value(defaults, name.split(":")[-1], one), command)
 
 
 def with_value(settings: dict[str, Any], name: str, value: str) -> dict[str, Any]:
