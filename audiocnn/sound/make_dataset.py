@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from audiocnn.config.data_params import LEAKS, PICKLES, RECIPE
+from audiocnn.config.data_params import CLIPS, LEAKS, PICKLES, RECIPE
 from audiocnn.errors import UserError
 from audiocnn.files import fsync_folder, write_atomically, write_json
 from audiocnn.sound.extract import FEATURES, ClipRecord, clip_bytes, extract
@@ -29,7 +29,6 @@ from audiocnn.sound.recordings import AudioFolder, Clip
 from audiocnn.text import displayed
 
 _PARTIAL = ".features.partial"
-CLIPS = "clips.csv"
 LEAK_PAIRS = "leaks.csv"
 FILES = (*PICKLES, RECIPE, CLIPS, LEAKS, LEAK_PAIRS)
 _PROTOCOL = 4
