@@ -31,6 +31,9 @@ from audiocnn.text import displayed
 _PARTIAL = ".features.partial"
 LEAK_PAIRS = "leaks.csv"
 FILES = (*PICKLES, RECIPE, CLIPS, LEAKS, LEAK_PAIRS)
+"""What of a dataset may be published."""
+RECORDINGS = "recordings.txt"
+"""Where the recordings are, seen from the dataset's folder: for the report's players, on this machine alone."""
 _PROTOCOL = 4
 
 
@@ -41,7 +44,7 @@ def make_features(
 
     features.pkl: float32 (clips, mels, frames, 1), dB. labels.pkl, folds.pkl: int64 (clips,). class_mapping.pkl:
     {label: name}. recipe.json: the recipe. clips.csv: file, label, class, fold and group of each row. leaks.json and
-    leaks.csv: the leaks, counted and listed. The same input gives the same bytes whatever `jobs`, the number of
+    leaks.csv: the leaks, counted and listed. recordings.txt: the way from `out` to `folder`. The same input gives the same bytes whatever `jobs`, the number of
     processes. No more than a few spectrograms are in memory at a time.
     Raises UserError, and publishes nothing, where clips are bad, unless `skip_bad` leaves those out.
     """
@@ -56,6 +59,7 @@ def make_features(
         check_folds(replace(dataset, clips=clips))
         leaks = find_leaks(clips, _spectrograms(partial, len(records), good, recipe))
         _write_leaks(out, clips, leaks)
+        write_atomically(out / RECORDINGS, f"{os.path.relpath(folder.resolve(), out.resolve())}\n".encode())
         _publish(out, partial, dataset.classes, clips, good, recipe)
     return clips, leaks
 

@@ -36,8 +36,8 @@ def test_it_fits_phone_and_desktop_and_prints_and_asks_for_nothing(tmp_path: Pat
         assert len(found["images"]) == 2 + MISTAKES
         assert min(found["images"]) > 0
         assert found["headings"][1:-1] == TITLES
-        assert found["accuracy"] == f"{100 * accuracy:.1f} %"
-        assert found["mean"] == f"{100 * accuracy:.1f}"
+        assert found["accuracy"] == f"{accuracy:.4f}"
+        assert found["mean"] == f"{accuracy:.4f}"
         assert found["font"] >= 16
         assert [name for name in found["asked"] if not name.startswith("data:")] == []
     assert 4 <= print_pages(BROWSER, page, tmp_path) <= 14
