@@ -6,7 +6,7 @@ Needs the extra `audiocnn[report]`; its libraries are imported when a report is 
 import base64
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import resources
 from importlib.util import find_spec
@@ -42,15 +42,20 @@ def write_report(root: Path = Path(), recordings: Path | None = None) -> Path:
     Raises UserError where a library, metrics/ or params.yaml is missing or damaged. Without data/prepared or dvc.lock
     the report says what it cannot show.
     """
+    require_libraries()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its first import warns where it cannot write its cache
+    page = _page(read_cross_validation(root / METRICS), root, recordings)
+    write_atomically(root / REPORT, page.encode())
+    return root / REPORT
+
+
+def require_libraries() -> None:
+    """Raises UserError where the libraries that make the page are not installed."""
     if any(find_spec(name) is None for name in _LIBRARIES):
         raise UserError(
             "the report needs jinja2 and matplotlib: install them with "
             "\"pip install -c constraints.txt -e '.[report]'\"."
         )
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its first import warns where it cannot write its cache
-    page = _page(read_cross_validation(root / METRICS), root, recordings)
-    write_atomically(root / REPORT, page.encode())
-    return root / REPORT
 
 
 def _page(crossval: CrossValidation, root: Path, recordings: Path | None) -> str:
@@ -64,7 +69,8 @@ def _page(crossval: CrossValidation, root: Path, recordings: Path | None) -> str
     figures = _figures(crossval, root, meta, wrong[:MISTAKES])
     names, folder = names_and_folder(root, crossval, params, meta)
     shown = shown_mistakes(wrong, names, recordings or folder, clip_seconds(meta), MISTAKES)
-    return _rendered(
+    return render_page(
+        "report.html",
         {
             "crossval": crossval,
             "headline": _headline(crossval),
@@ -85,7 +91,7 @@ def _page(crossval: CrossValidation, root: Path, recordings: Path | None) -> str
             "heard": any(one.sound for one in shown),
             "why_no_spectrograms": why_no_spectrograms,
             **figures,
-        }
+        },
     )
 
 
@@ -149,7 +155,8 @@ def _clip(mistake: Mistake) -> str:
     return f"clip-{mistake.row}"
 
 
-def _rendered(values: dict[str, Any]) -> str:
+def render_page(template: str, values: Mapping[str, Any]) -> str:
+    """A page of templates/, with our own script allowed in it and no other. values: what the template shows."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -166,4 +173,4 @@ def _rendered(values: dict[str, Any]) -> str:
     script = script.rstrip("\n")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()  # of all scripts, this one alone
     own = {"script": Markup(script), "script_sha256": allowed}  # noqa: S704  # our own file, no data in it
-    return environment.get_template("report.html").render(values | own)
+    return environment.get_template(template).render({**values, **own})

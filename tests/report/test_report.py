@@ -114,7 +114,9 @@ def test_the_accuracy_that_it_shows_is_the_summarys(standard: Path) -> None:
     assert page.cells["accuracy"] == four_digits(accuracy["mean"])
     assert page.cells["mean-accuracy"] == four_digits(accuracy["mean"])
     assert page.cells["std-accuracy"] == four_digits(accuracy["std"])
-    assert f"interval of the mean {four_digits(accuracy['ci95_low'])} to {four_digits(accuracy['ci95_high'])}" in page.text
+    assert (
+        f"interval of the mean {four_digits(accuracy['ci95_low'])} to {four_digits(accuracy['ci95_high'])}" in page.text
+    )
 
 
 def test_each_fold_and_each_class_has_its_row(standard: Path) -> None:
@@ -229,7 +231,7 @@ def test_the_mistakes_are_the_most_confident_ones(standard: Path) -> None:
         if parts[3] != parts[4]:
             wrong.append((-float(parts[5]), f"fold {parts[1]}, clip {parts[2]}"))
     shown = re.findall(r"fold \d+, clip \d+", text)
-    assert text.count("<tr><td class=\"words\"><bdi>") >= len(wrong)  # the table has all of them
+    assert text.count('<tr><td class="words"><bdi>') >= len(wrong)  # the table has all of them
     assert shown == [words for _, words in sorted(wrong)[:MISTAKES]]
     assert ">frequency, kHz<" in text
     assert ">time, s<" in text
@@ -249,11 +251,13 @@ def name_recordings(project: Path, names: Sequence[str], label_of_first: int | N
 def test_mistakes_have_the_name_of_their_recording(small: Path) -> None:
     name_recordings(small, [f"day {row}/recording {row}.wav" for row in range(18)])
     text = report(small)
-    cards = re.findall(r"<bdi>day (\d+)/recording \1.wav</bdi></span><br><span class=\"where\">fold \d, clip (\d+)<", text)
+    cards = re.findall(
+        r"<bdi>day (\d+)/recording \1.wav</bdi></span><br><span class=\"where\">fold \d, clip (\d+)<", text
+    )
     assert cards
     assert all(named == row for named, row in cards)
     table = text.split('class="named sortable"')[1]
-    assert all(f"<tr><td class=\"words\"><bdi>day {row}/recording {row}.wav</bdi>" in table for row, _ in cards)
+    assert all(f'<tr><td class="words"><bdi>day {row}/recording {row}.wav</bdi>' in table for row, _ in cards)
     assert "<summary>show</summary><bdi>day " in text  # the recordings of a pair of classes
     assert "<audio" not in text  # nothing says where they are
 
