@@ -1,4 +1,4 @@
-"""The recording behind each row of the dataset, where its source says it: data/raw/clips.csv, which nobody vouches for."""
+"""The recording behind each row of the dataset, where its source has a clips.csv, which nobody vouches for."""
 
 import csv
 from collections.abc import Sequence

@@ -44,8 +44,8 @@ def make_features(
 
     features.pkl: float32 (clips, mels, frames, 1), dB. labels.pkl, folds.pkl: int64 (clips,). class_mapping.pkl:
     {label: name}. recipe.json: the recipe. clips.csv: file, label, class, fold and group of each row. leaks.json and
-    leaks.csv: the leaks, counted and listed. recordings.txt: the way from `out` to `folder`. The same input gives the same bytes whatever `jobs`, the number of
-    processes. No more than a few spectrograms are in memory at a time.
+    leaks.csv: the leaks, counted and listed. recordings.txt: the way from `out` to `folder`. The same input gives the
+    same bytes whatever `jobs`, the number of processes. No more than a few spectrograms are in memory at a time.
     Raises UserError, and publishes nothing, where clips are bad, unless `skip_bad` leaves those out.
     """
     partial = out / _PARTIAL
