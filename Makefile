@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test test-fast lint nox coverage constraints bench clean
+.PHONY: repro test test-fast lint nox coverage constraints bench docs clean
 
 repro: .venv/installed
 	dvc repro
@@ -64,5 +64,10 @@ bench: .venv/installed-dev
 	python -m benchmarks.whole ../shared/data/esc10 --folds 5
 	python -m benchmarks.whole ../shared/data/fsdd --folds 10
 
+# README.md, docs/ and the API as pages below site/. --strict: a link that leads nowhere is an error.
+docs: .venv/installed-dev
+	mkdocs build --strict --quiet --site-dir site
+	@echo "site/index.html: open it in a browser"
+
 clean:
-	rm -rf .venv .mypy_cache .nox .pytest_cache .ruff_cache
+	rm -rf site .venv .mypy_cache .nox .pytest_cache .ruff_cache

@@ -1,8 +1,8 @@
 """What README.md, CONTRIBUTING.md and docs/ tell a reader to type: all of it is run, or said here why not.
 
 A command runs as it stands there, in a clone whose params.yaml has a small model, with twenty clips of noise instead of
-ESC-10 in ../shared beside it, and a Hub on loopback. Where output is shown, each of its lines must be printed, in that
-order, but for numbers and names of classes.
+ESC-50 and of a dataset of spectrograms beside it, and a Hub on loopback. Where output is shown, each of its lines must be
+printed, in that order, but for numbers and names of classes.
 """
 
 import csv
@@ -29,6 +29,9 @@ from tests.support.voices import VOICES, WORDS
 RUN_ELSEWHERE = {"many-machines.md": "test_many_machines.py"}
 # Commands that are not run, and why. `make` and `dvc` are asked whether they know them.
 NOT_RUN = {
+    "git clone REPOSITORY audiocnn && cd audiocnn": "the network, and an address that each reader knows",
+    "git clone https://github.com/karolpiczak/ESC-50 ../ESC-50": "the network",
+    "make docs": "the same as 'mkdocs build --strict', which test_site.py runs",
     "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
     "make test": "installs from the network, and this is one of its tests",
     "make test-fast": "the same",
@@ -94,13 +97,13 @@ def test_every_block_is_run_or_said_not_to_be() -> None:
 def clone(hub_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Nothing has run in it yet."""
     folder = tmp_path_factory.mktemp("reader")
-    write_sounds(folder / "shared/audio/esc10")
-    write_pickles(folder / "shared/data/esc10")
+    write_sounds(folder / "ESC-50")
+    write_pickles(folder / "spectrograms")
     hub_server.reset()
-    files = {path.name: path.read_bytes() for path in (folder / "shared/data/esc10").iterdir()}
+    files = {path.name: path.read_bytes() for path in (folder / "spectrograms").iterdir()}
     hub_server.datasets["owner/sounds"] = Repository(files=files)
     project = make_clone(folder / "clone")
-    project.set_params(data={"source": "../shared/data/esc10"}, model=SMALL, train={"epochs": 2})
+    project.set_params(data={"source": "../spectrograms"}, model=SMALL, train={"epochs": 2})
     project.run("git", "commit", "-q", "-a", "-m", "a smaller model")
     hub = {"HF_ENDPOINT": hub_server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "home"), "HF_TOKEN": ""}
     return Project(project.path, hub)
@@ -114,12 +117,12 @@ def write_sounds(folder: Path) -> None:
     (folder / "meta").mkdir()
     with (folder / "meta/esc50.csv").open("w") as file:
         table = csv.writer(file)
-        table.writerow(["filename", "fold", "target", "category", "src_file"])
+        table.writerow(["filename", "fold", "target", "category", "esc10", "src_file", "take"])
         for clip, name in enumerate(names):
             label = clip % len(CLASSES)
             sound = generator.normal(size=SECONDS * rate) * 0.1 * np.linspace(1, label, SECONDS * rate)
             soundfile.write(folder / "audio" / name, sound, rate)
-            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label], clip])
+            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label], True, clip, "A"])
 
 
 def write_pickles(folder: Path) -> None:
