@@ -39,7 +39,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         found = ELSEWHERE.get(place, place.removeprefix("docs/") if place.startswith("docs/") else "")
         return f"{image}[{text}]({found}{anchor})" if files.get_file_from_path(found) else text
 
-    return _LINK.sub(turned, markdown)
+    return _LINK.sub(turned, markdown).replace('src="docs/', 'src="')
 
 
 def _place_of(page: str) -> str:

@@ -1,8 +1,8 @@
 """What README.md, CONTRIBUTING.md and docs/ tell a reader to type: all of it is run, or said here why not.
 
 A command runs as it stands there, in a clone whose params.yaml has a small model, with twenty clips of noise instead of
-ESC-50 and of a dataset of spectrograms beside it, and a Hub on loopback. Where output is shown, each of its lines must be
-printed, in that order, but for numbers and names of classes.
+ESC-50 and of a dataset of spectrograms beside it, and a Hub on loopback. Where output is shown, each of its lines must
+be printed, in that order, but for numbers and names of classes.
 """
 
 import csv
