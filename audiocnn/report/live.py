@@ -6,11 +6,11 @@ The page asks for itself again every few seconds, so a browser that has it open 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from audiocnn.checkpoints.folder import checkpoint_name
 from audiocnn.checkpoints.pytorch import load_pytorch
@@ -40,7 +40,7 @@ def watch_report(plan: Plan, folds: Sequence[int], root: Path = Path(), recordin
     The last page is write_report's. Raises UserError where that one does.
     """
     histories: dict[int, tuple[int, History]] = {}
-    shown: list[tuple[str, ...]] = []
+    shown: Sequence[tuple[str, ...]] = []
     while not _is_aggregated(plan, folds, root):
         states = [(str(fold), *fold_status(plan, fold)) for fold in folds]
         if states != shown:
@@ -103,7 +103,7 @@ def _curves(kind: str, title: str, histories: Sequence[History]) -> str:
                     line, ".-", color=colour, alpha=0.6, linewidth=1, markersize=3, label=None if index else label
                 )
         axes.set(xlabel="epoch, from 0", ylabel=title, ylim=(0, 1.02 if kind == "accuracy" else None))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2)
 
-    return svg(f"live-{kind}", f"{title} by epoch so far, a line a fold", _SIZE, partial(draw))
+    return svg(f"live-{kind}", f"{title} by epoch so far, a line a fold", _SIZE, draw)
