@@ -8,7 +8,7 @@ INSTALL := TORCH_INDEX="$(TORCH_INDEX)" GOALS="$(MAKECMDGOALS)" $(PYTHON) instal
 # For commands that start others by name.
 ON_PATH := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: repro test test-fast lint nox coverage constraints bench clean environment environment-dev
+.PHONY: repro test test-fast lint nox coverage constraints bench docs clean environment environment-dev
 
 # 130: Ctrl-C, which the stage has answered with a line.
 repro: environment
@@ -65,5 +65,10 @@ bench: environment-dev
 	$(ON_PATH) python -m benchmarks.whole ../shared/data/esc10 --folds 5
 	$(ON_PATH) python -m benchmarks.whole ../shared/data/fsdd --folds 10
 
+# README.md, docs/ and the API as pages below site/. --strict: a link that leads nowhere is an error.
+docs: environment-dev
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+	@echo "site/index.html: open it in a browser"
+
 clean:
-	rm -rf .venv .mypy_cache .nox .pytest_cache .ruff_cache
+	rm -rf site .venv .mypy_cache .nox .pytest_cache .ruff_cache

@@ -10,9 +10,11 @@ from audiocnn.config.settings import Settings
 PICKLES = ("features.pkl", "labels.pkl", "folds.pkl", "class_mapping.pkl")
 RECIPE = "recipe.json"
 LEAKS = "leaks.json"
+CLIPS = "clips.csv"
+"""The recording behind each row; the report reads it, no result depends on it."""
 ARRAYS = ("features.npy", "labels.npy", "folds.npy")
 """What may stand in the place of the pickles of the same name."""
-DATASET_FILES = (*PICKLES, *ARRAYS, RECIPE, LEAKS)
+DATASET_FILES = (*PICKLES, *ARRAYS, RECIPE, LEAKS, CLIPS)
 
 SourceKind = Literal["demo", "hub", "folder"]
 

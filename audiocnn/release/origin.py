@@ -11,7 +11,7 @@ from pydantic import Field
 
 from audiocnn.checkpoints.key import PROJECT, code_digests, fold_key
 from audiocnn.comparison.git import git
-from audiocnn.config.data_params import SourceKind, source_kind
+from audiocnn.config.data_params import CLIPS, SourceKind, source_kind
 from audiocnn.config.dvc_lock import read_lock
 from audiocnn.config.outs import MODELS, PREPARED, RAW, weights_name
 from audiocnn.config.params import Params
@@ -121,9 +121,11 @@ def _code() -> CodeOrigin:
 
 def _data(params: Params) -> DataOrigin:
     record, meta = read_record(RAW), PREPARED / META
+    # Names of recordings decide no result and may name people: nothing of them is published, not even a digest.
+    files = {name: file for name, file in record.files.items() if name != CLIPS} if record else {}
     return DataOrigin(
         kind=source_kind(params.data.source),
-        files={name: PinnedFile(**file.model_dump()) for name, file in record.files.items()} if record else {},
+        files={name: PinnedFile(**file.model_dump()) for name, file in files.items()},
         repository=None if record is None else record.repository,
         commit=None if record is None else record.commit,
         meta=sha256_of_file(meta) if meta.exists() else None,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from audiocnn.checkpoints.key import code_digests, torch_version
 from audiocnn.comparison.differing import differing
 from audiocnn.config.arithmetic import is_x86_64
-from audiocnn.config.data_params import DATASET_FILES, DataParams
+from audiocnn.config.data_params import CLIPS, DATASET_FILES, DataParams
 from audiocnn.config.hub_names import DATASETS
 from audiocnn.config.runtime import HubSettings, Runtime, device_type
 from audiocnn.data.fetch import fetch
@@ -23,6 +23,7 @@ from audiocnn.processes import StopSignal
 from audiocnn.release.origin import DataOrigin, Origin, versions
 from audiocnn.release.place import Release
 
+_MOST_CLIPS_BYTES = 100_000_000  # of a dataset's clips.csv, which no release pins
 _MARK = "verify.json"  # in every folder that verify works in, so that it takes no other
 
 
@@ -152,7 +153,7 @@ def _get_data(release: Release, folder: Path | None, work: Path) -> None:
     """Makes data/raw in `work` hold the released pickles. Raises UserError where they are other ones."""
     origin, raw = release.origin.data, work / "data/raw"
     record = fetch(DataParams(source=_source(release, folder)), raw, work / "data/staging")
-    here = {name: file.sha256 for name, file in record.files.items()}
+    here = {name: file.sha256 for name, file in record.files.items() if name != CLIPS}  # no release pins that one
     released = {name: file.sha256 for name, file in origin.files.items()}
     for name in differing(released, here):
         raise UserError(
@@ -185,6 +186,8 @@ def _check_sizes(release: Release, repository: str, commit: str) -> None:
 
     listed = {name: size for name, size in sizes(repository, commit).items() if name in DATASET_FILES}
     pinned = {name: file.size for name, file in release.origin.data.files.items()}
+    if listed.pop(CLIPS, 0) > _MOST_CLIPS_BYTES:
+        raise UserError(f"{CLIPS} of {repository} is too large to be one: name the data with --data DIR.")
     for name in differing(pinned, listed):
         raise UserError(
             f"{name} of {repository} has {listed.get(name, 'no')} bytes, and {release.place} pins "

@@ -98,10 +98,10 @@ def _label_classes(axes: Axes, names: Sequence[str], points: float) -> None:
 
 def _draw_scale(axes: Axes) -> None:
     """What the colours mean."""
-    axes.imshow(np.linspace(0, 1, 64)[:, None], cmap="Blues", origin="lower", extent=(0, 1, 0, 100), aspect="auto")
+    axes.imshow(np.linspace(0, 1, 64)[:, None], cmap="Blues", origin="lower", extent=(0, 1, 0, 1), aspect="auto")
     axes.set_xticks([])
-    axes.set_yticks([0, 50, 100], labels=["0 %", "50 %", "100 %"], fontsize=8)
+    axes.set_yticks([0, 0.5, 1], labels=["0", "0.5", "1"], fontsize=8)
     axes.yaxis.tick_right()
     axes.tick_params(length=2)
     axes.spines[:].set_visible(False)
-    axes.set_title("of the\nactual class", fontsize=8, loc="left", pad=9)
+    axes.set_title("share of the\nactual class", fontsize=8, loc="left", pad=9)

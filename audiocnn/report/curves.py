@@ -22,13 +22,13 @@ def accuracy_curves(crossval: CrossValidation, validation: str) -> str:
 
     validation: which clips val_acc is of, for the legend.
     """
-    draw = _curves(crossval, "acc", validation, scale=100)
+    draw = _curves(crossval, "acc", validation)
     return svg("accuracy", f"Accuracy by epoch, {_clips(crossval, validation)}", _SIZE, draw)
 
 
 def loss_curves(crossval: CrossValidation, validation: str) -> str:
     """Cross-entropy by epoch, as accuracy_curves."""
-    draw = _curves(crossval, "loss", validation, scale=1)
+    draw = _curves(crossval, "loss", validation)
     return svg("loss", f"Loss by epoch, {_clips(crossval, validation)}", _SIZE, draw)
 
 
@@ -41,19 +41,19 @@ def _clips(crossval: CrossValidation, validation: str) -> str:
     return f"training and {validation}" if crossval.is_chosen else "training"
 
 
-def _curves(crossval: CrossValidation, kind: str, validation: str, scale: float) -> Callable[[Figure], None]:
-    """What draws the curves of a metric. kind: its name in CURVES after train_ and val_. scale: from it to the axis."""
+def _curves(crossval: CrossValidation, kind: str, validation: str) -> Callable[[Figure], None]:
+    """What draws the curves of a metric. kind: its name in CURVES after train_ and val_."""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.115, 0.15, 0.865, 0.75))
         mean = ", mean" if len(crossval.folds) > 1 else ""
-        _draw_curves(axes, crossval, f"train_{kind}", scale, BLUE, f"training{mean}")
+        _draw_curves(axes, crossval, f"train_{kind}", BLUE, f"training{mean}")
         if crossval.is_chosen:
-            _draw_curves(axes, crossval, f"val_{kind}", scale, ORANGE, f"{validation}{mean}")
-            _draw_best_epochs(axes, crossval, f"val_{kind}", scale)
+            _draw_curves(axes, crossval, f"val_{kind}", ORANGE, f"{validation}{mean}")
+            _draw_best_epochs(axes, crossval, f"val_{kind}")
         _label_epochs(axes)
         if kind == "acc":
-            _label_accuracy(axes, scale * crossval.chance_level)
+            _label_accuracy(axes, crossval.chance_level)
         else:
             axes.set_ylim(0, _top_of_axis(crossval))
             axes.set_ylabel("cross-entropy, nats")
@@ -62,17 +62,17 @@ def _curves(crossval: CrossValidation, kind: str, validation: str, scale: float)
     return draw
 
 
-def _draw_curves(axes: Axes, crossval: CrossValidation, metric: str, scale: float, colour: str, label: str) -> None:
+def _draw_curves(axes: Axes, crossval: CrossValidation, metric: str, colour: str, label: str) -> None:
     column = CURVES.index(metric)
     for fold in crossval.folds:
-        axes.plot(scale * fold.curves[:, column], color=colour, alpha=0.3, linewidth=0.8)
-    axes.plot(scale * crossval.mean_curves[:, column], color=colour, linewidth=2.4, label=label)
+        axes.plot(fold.curves[:, column], color=colour, alpha=0.3, linewidth=0.8)
+    axes.plot(crossval.mean_curves[:, column], color=colour, linewidth=2.4, label=label)
 
 
-def _draw_best_epochs(axes: Axes, crossval: CrossValidation, metric: str, scale: float) -> None:
+def _draw_best_epochs(axes: Axes, crossval: CrossValidation, metric: str) -> None:
     column = CURVES.index(metric)
     epochs = [fold.best_epoch for fold in crossval.folds]
-    values = [scale * fold.curves[fold.best_epoch, column] for fold in crossval.folds]
+    values = [fold.curves[fold.best_epoch, column] for fold in crossval.folds]
     axes.plot(epochs, values, "o", ms=4.5, mfc=ORANGE, mec="white", mew=0.7, label="best epoch")
 
 
@@ -87,8 +87,8 @@ def _label_accuracy(axes: Axes, chance: float) -> None:
     axes.axhline(chance, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     right_edge = axes.get_yaxis_transform()  # x from 0 to 1 over the axes, y in data
     axes.text(1, chance, "chance", transform=right_edge, ha="right", va="bottom", fontsize=9)
-    axes.set_ylim(0, 102)
-    axes.set_ylabel("accuracy, %")
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("accuracy")
 
 
 def _highest_loss(crossval: CrossValidation) -> float:

@@ -120,15 +120,15 @@ class Confusion(NamedTuple):
     share: float
 
 
-def most_confident_mistakes(crossval: CrossValidation, most: int) -> list[Mistake]:
-    """At most `most` mistakes: those with the highest probability for the wrong class, the highest first."""
+def all_mistakes(crossval: CrossValidation) -> list[Mistake]:
+    """All mistakes: those with the highest probability for the wrong class first."""
     mistakes = []
     for fold in crossval.folds:
         columns = (fold.rows, fold.actual, fold.predicted, fold.confidence)
         wrong = fold.actual != fold.predicted
         clips = zip(*(column[wrong].tolist() for column in columns), strict=True)
         mistakes += [Mistake(fold.fold, *clip) for clip in clips]
-    return sorted(mistakes, key=lambda mistake: (-mistake.confidence, mistake.fold, mistake.row))[:most]
+    return sorted(mistakes, key=lambda mistake: (-mistake.confidence, mistake.fold, mistake.row))
 
 
 def most_frequent_confusions(crossval: CrossValidation, most: int) -> list[Confusion]:

@@ -3,9 +3,12 @@
 Needs the extra `audiocnn[report]`; its libraries are imported when a report is written.
 """
 
+import base64
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,8 @@ from audiocnn.errors import UserError
 from audiocnn.evaluation.metrics import mean_std
 from audiocnn.evaluation.read import headline_metrics
 from audiocnn.files import write_atomically
-from audiocnn.report.numbers import CrossValidation, Mistake, most_confident_mistakes, most_frequent_confusions
+from audiocnn.report.mistakes import LISTED, clip_seconds, confused_recordings, names_and_folder, shown_mistakes
+from audiocnn.report.numbers import CrossValidation, Mistake, all_mistakes, most_frequent_confusions
 from audiocnn.report.read import read_cross_validation
 from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import displayed
@@ -30,33 +34,43 @@ _CONFUSIONS = 10  # at most, in the report
 _LIBRARIES = ("jinja2", "matplotlib")
 
 
-def write_report(root: Path = Path()) -> Path:
+def write_report(root: Path = Path(), recordings: Path | None = None) -> Path:
     """Writes report/index.html from what the stages left below `root`; returns its path.
+
+    recordings: the folder with the dataset's sound files; by default where `audiocnn features` found them.
 
     Raises UserError where a library, metrics/ or params.yaml is missing or damaged. Without data/prepared or dvc.lock
     the report says what it cannot show.
     """
+    require_libraries()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its first import warns where it cannot write its cache
+    page = _page(read_cross_validation(root / METRICS), root, recordings)
+    write_atomically(root / REPORT, page.encode())
+    return root / REPORT
+
+
+def require_libraries() -> None:
+    """Raises UserError where the libraries that make the page are not installed."""
     if any(find_spec(name) is None for name in _LIBRARIES):
         raise UserError(
             "the report needs jinja2 and matplotlib: install them with "
             "\"pip install -c constraints.txt -e '.[report]'\"."
         )
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its first import warns where it cannot write its cache
-    page = _page(read_cross_validation(root / METRICS), root)
-    write_atomically(root / REPORT, page.encode())
-    return root / REPORT
 
 
-def _page(crossval: CrossValidation, root: Path) -> str:
+def _page(crossval: CrossValidation, root: Path, recordings: Path | None) -> str:
     from audiocnn.report import origin
 
     lock = read_lock(root)
     params = origin.recorded_params(root, lock, crossval)
     meta, why_no_spectrograms = _prepared(crossval, root)
     metrics = crossval.folds[0].scores
-    mistakes = most_confident_mistakes(crossval, MISTAKES)
-    figures = _figures(crossval, root, meta, mistakes)
-    return _rendered(
+    wrong = all_mistakes(crossval)
+    figures = _figures(crossval, root, meta, wrong[:MISTAKES])
+    names, folder = names_and_folder(root, crossval, params, meta)
+    shown = shown_mistakes(wrong, names, recordings or folder, clip_seconds(meta), MISTAKES)
+    return render_page(
+        "report.html",
         {
             "crossval": crossval,
             "headline": _headline(crossval),
@@ -67,11 +81,17 @@ def _page(crossval: CrossValidation, root: Path) -> str:
             "dataset_folds": len(meta.folds) if meta else len(crossval.folds),
             "versions": origin.version_rows(root, crossval),
             "mean_std": {name: mean_std(fold.scores[name] for fold in crossval.folds) for name in metrics},
-            "confusions": most_frequent_confusions(crossval, _CONFUSIONS),
-            "mistakes": [(mistake, figures.get(_clip(mistake), "")) for mistake in mistakes],
+            "confusions": [
+                (pair, confused_recordings(pair, shown)) for pair in most_frequent_confusions(crossval, _CONFUSIONS)
+            ],
+            "mistakes": [(figures.get(_clip(one.mistake), ""), one) for one in shown[:MISTAKES]],
+            "listed": shown[:LISTED],
+            "wrong": len(wrong),
+            "named": names is not None,
+            "heard": any(one.sound for one in shown),
             "why_no_spectrograms": why_no_spectrograms,
             **figures,
-        }
+        },
     )
 
 
@@ -135,8 +155,10 @@ def _clip(mistake: Mistake) -> str:
     return f"clip-{mistake.row}"
 
 
-def _rendered(values: dict[str, Any]) -> str:
+def render_page(template: str, values: Mapping[str, Any]) -> str:
+    """A page of templates/, with our own script allowed in it and no other. values: what the template shows."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("audiocnn.report"),
@@ -146,5 +168,9 @@ def _rendered(values: dict[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": lambda share: f"{100 * share:.1f}", "displayed": displayed}
-    return environment.get_template("report.html").render(values)
+    environment.filters |= {"share": lambda share: f"{share:.4f}", "displayed": displayed}
+    script = resources.files("audiocnn.report").joinpath("templates/report.js").read_text(encoding="utf-8")
+    script = script.rstrip("\n")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()  # of all scripts, this one alone
+    own = {"script": Markup(script), "script_sha256": allowed}  # noqa: S704  # our own file, no data in it
+    return environment.get_template(template).render({**values, **own})

@@ -27,8 +27,8 @@ def recall_dots(crossval: CrossValidation) -> str:
 
 def _draw(axes: Axes, crossval: CrossValidation, row: float, points: float) -> None:
     """row: its height in inches. points: the size of the class names."""
-    recalls = 100 * crossval.recalls
-    means = np.array([100 * float(class_row["recall_mean"] or "nan") for class_row in crossval.class_rows])
+    recalls = crossval.recalls
+    means = np.array([float(class_row["recall_mean"] or "nan") for class_row in crossval.class_rows])
     order = np.argsort(-np.nan_to_num(means, nan=-1), kind="stable")  # classes without clips come last
     dots: dict[str, Any] = {"color": BLUE, "alpha": 0.65, "markersize": _DOT, "markeredgewidth": 0}
     line: dict[str, Any] = {"color": ORANGE, "linewidth": 2.6, "solid_capstyle": "butt"}
@@ -41,8 +41,8 @@ def _draw(axes: Axes, crossval: CrossValidation, row: float, points: float) -> N
 
 
 def _style_axes(axes: Axes, classes: int) -> None:
-    axes.set(xlim=(-2, 102), ylim=(max(classes, 3) - 0.5, -0.6))
-    axes.set_xlabel("recall, %")
+    axes.set(xlim=(-0.02, 1.02), ylim=(max(classes, 3) - 0.5, -0.6))
+    axes.set_xlabel("recall")
     axes.grid(axis="both", color="#E9E9E9", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)

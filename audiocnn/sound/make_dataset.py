@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from audiocnn.config.data_params import LEAKS, PICKLES, RECIPE
+from audiocnn.config.data_params import CLIPS, LEAKS, PICKLES, RECIPE
 from audiocnn.errors import UserError
 from audiocnn.files import fsync_folder, write_atomically, write_json
 from audiocnn.sound.extract import FEATURES, ClipRecord, clip_bytes, extract
@@ -29,9 +29,11 @@ from audiocnn.sound.recordings import AudioFolder, Clip
 from audiocnn.text import displayed
 
 _PARTIAL = ".features.partial"
-CLIPS = "clips.csv"
 LEAK_PAIRS = "leaks.csv"
 FILES = (*PICKLES, RECIPE, CLIPS, LEAKS, LEAK_PAIRS)
+"""What of a dataset may be published."""
+RECORDINGS = "recordings.txt"
+"""Where the recordings are, seen from the dataset's folder: for the report's players, on this machine alone."""
 _PROTOCOL = 4
 
 
@@ -42,8 +44,8 @@ def make_features(
 
     features.pkl: float32 (clips, mels, frames, 1), dB. labels.pkl, folds.pkl: int64 (clips,). class_mapping.pkl:
     {label: name}. recipe.json: the recipe. clips.csv: file, label, class, fold and group of each row. leaks.json and
-    leaks.csv: the leaks, counted and listed. The same input gives the same bytes whatever `jobs`, the number of
-    processes. No more than a few spectrograms are in memory at a time.
+    leaks.csv: the leaks, counted and listed. recordings.txt: the way from `out` to `folder`. The same input gives the
+    same bytes whatever `jobs`, the number of processes. No more than a few spectrograms are in memory at a time.
     Raises UserError, and publishes nothing, where clips are bad, unless `skip_bad` leaves those out.
     """
     partial = out / _PARTIAL
@@ -57,6 +59,7 @@ def make_features(
         check_folds(replace(dataset, clips=clips))
         leaks = find_leaks(clips, _spectrograms(partial, len(records), good, recipe))
         _write_leaks(out, clips, leaks)
+        write_atomically(out / RECORDINGS, f"{os.path.relpath(folder.resolve(), out.resolve())}\n".encode())
         _publish(out, partial, dataset.classes, clips, good, recipe)
     return clips, leaks
 

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from contextlib import chdir
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from audiocnn.cli.main import main
 from audiocnn.comparison.committed import comparison
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows as tables
+from audiocnn.evaluation.confusions import print_confusions
 from audiocnn.evaluation.table import print_table
 from audiocnn.evaluation.write import write_outs
 from audiocnn.files import write_json
@@ -71,7 +73,7 @@ def project(uncommitted: Path) -> Path:
 def print_results(root: Path) -> None:
     """What the command does in a folder."""
     with chdir(root):
-        results_command.run(argparse.Namespace(folder=Path()))
+        results_command.run(argparse.Namespace(folder=Path(), confusions=False))
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -226,3 +228,30 @@ def test_params_edited_after_the_run_are_said(project: Path) -> None:
 def test_a_lock_that_is_no_yaml_is_no_crash(project: Path) -> None:
     (project / "dvc.lock").write_text("no YAML\n\t: [")
     assert "other bytes in dvc.lock" in comparison(project)
+
+
+@pytest.mark.parametrize("classes", [3, 40])
+def test_confusions_are_counted_by_actual_and_predicted_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], classes: int
+) -> None:
+    names = [f"class {label}" for label in range(classes)]
+    results = written_and_read(tmp_path, *(fold_result(fold, names, clips=3 * classes) for fold in range(2)))
+    write_outs(results, tmp_path / "metrics", tmp_path / "histories.pkl")
+    print_confusions(80, tmp_path / "metrics")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    pairs = Counter(
+        (names[actual], names[predicted])
+        for result in results
+        for actual, predicted in zip(result.labels, result.predictions, strict=True)
+    )
+    if classes == 3:
+        for label, name in enumerate(names):
+            counts = [str(pairs[name, other] or ".") for other in names]
+            assert " ".join([name, str(label), *counts]) in [" ".join(line.split()) for line in lines]
+    else:
+        (actual, predicted), most = max(
+            ((pair, count) for pair, count in pairs.items() if pair[0] != pair[1]), key=lambda found: found[1]
+        )
+        assert lines[2].split()[-1] == str(most)
+        assert any(" ".join(line.split()) == f"{actual} {predicted} {most}" for line in lines)

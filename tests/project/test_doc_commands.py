@@ -1,8 +1,8 @@
 """What README.md, CONTRIBUTING.md and docs/ tell a reader to type: all of it is run, or said here why not.
 
 A command runs as it stands there, in a clone whose params.yaml has a small model, with twenty clips of noise instead of
-ESC-10 in ../shared beside it, and a Hub on loopback. Where output is shown, each of its lines must be printed, in that
-order, but for numbers and names of classes.
+ESC-50 and of a dataset of spectrograms beside it, and a Hub on loopback. Where output is shown, each of its lines must
+be printed, in that order, but for numbers and names of classes.
 """
 
 import csv
@@ -29,6 +29,8 @@ from tests.support.voices import VOICES, WORDS
 RUN_ELSEWHERE = {"many-machines.md": "test_many_machines.py"}
 # Commands that are not run, and why. `make` and `dvc` are asked whether they know them.
 NOT_RUN = {
+    "git clone REPOSITORY audiocnn && cd audiocnn": "the network, and an address that each reader knows",
+    "git clone https://github.com/karolpiczak/ESC-50 ../ESC-50": "the network",
     "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
     "make test": "installs from the network, and this is one of its tests",
     "make test-fast": "the same",
@@ -97,13 +99,13 @@ def test_every_block_is_run_or_said_not_to_be() -> None:
 def clone(hub_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Nothing has run in it yet."""
     folder = tmp_path_factory.mktemp("reader")
-    write_sounds(folder / "shared/audio/esc10")
-    write_pickles(folder / "shared/data/esc10")
+    write_sounds(folder / "ESC-50")
+    write_pickles(folder / "spectrograms")
     hub_server.reset()
-    files = {path.name: path.read_bytes() for path in (folder / "shared/data/esc10").iterdir()}
+    files = {path.name: path.read_bytes() for path in (folder / "spectrograms").iterdir()}
     hub_server.datasets["owner/sounds"] = Repository(files=files)
     project = make_clone(folder / "clone")
-    project.set_params(data={"source": "../shared/data/esc10"}, model=SMALL, train={"epochs": 2})
+    project.set_params(data={"source": "../spectrograms"}, model=SMALL, train={"epochs": 2})
     project.run("git", "commit", "-q", "-a", "-m", "a smaller model")
     hub = {"HF_ENDPOINT": hub_server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "home"), "HF_TOKEN": ""}
     return Project(project.path, hub)
@@ -117,12 +119,12 @@ def write_sounds(folder: Path) -> None:
     (folder / "meta").mkdir()
     with (folder / "meta/esc50.csv").open("w") as file:
         table = csv.writer(file)
-        table.writerow(["filename", "fold", "target", "category", "src_file"])
+        table.writerow(["filename", "fold", "target", "category", "esc10", "src_file", "take"])
         for clip, name in enumerate(names):
             label = clip % len(CLASSES)
             sound = generator.normal(size=SECONDS * rate) * 0.1 * np.linspace(1, label, SECONDS * rate)
             soundfile.write(folder / "audio" / name, sound, rate)
-            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label], clip])
+            table.writerow([name, 1 + clip // len(CLASSES), label, CLASSES[label], True, clip, "A"])
 
 
 def write_pickles(folder: Path) -> None:
@@ -144,7 +146,14 @@ def from_the_hub(clone: Project) -> None:
 
 
 def with_committed_results(clone: Project) -> None:
+    with_esc10(clone)
     clone.commit("results")
+
+
+def with_esc10(clone: Project) -> None:
+    """The run that the README makes."""
+    clone.set_params(data={"source": "data/esc10"})
+    clone.dvc("repro")
 
 
 def with_recordings(clone: Project) -> None:
@@ -157,6 +166,7 @@ def with_recordings(clone: Project) -> None:
 GIVEN: dict[str, Callable[[Project], None]] = {
     "audiocnn features words data/words --folds 3 --group-by '^([a-z]+)_' --seconds auto": with_recordings,
     "dvc repro prepare": from_the_hub,
+    "audiocnn publish --repo OWNER/NAME --dry-run release": with_esc10,
     "dvc exp run -S train.lr=3e-4": with_committed_results,
 }
 RUN_HERE = [path for path in DOCUMENTS if path.name not in RUN_ELSEWHERE and "\n$ " in path.read_text()]
@@ -191,5 +201,6 @@ def stable(line: str) -> str:
     line = re.sub(r"\b[0-9a-f]{32,}\b", "DIGEST", line)
     line = re.sub(r"[-+]?\d[\d,.]*(e-?\d+)?( ?[kM]?B\b)?", "N", line)
     line = re.sub(rf"\b({'|'.join([*CLASSES, *SHOWN_CLASSES])})\b", "CLASS", line)
+    line = re.sub(r"(CLASS N to N)( CLASS N to N)+", r"\1", line)  # how many classes changed most
     line = re.sub("--+", "--", line)
     return " ".join(re.sub(r"file:///\S*/dvc_plots", "file:///.../dvc_plots", line).split())

@@ -176,3 +176,16 @@ def test_what_made_a_release_is_the_same_text_each_time(release: Path) -> None:
     assert publish("again") == 0
     assert (release / "origin.json").read_bytes() == Path("again/origin.json").read_bytes()
     assert str(release.parent) not in (release / "origin.json").read_text()
+
+
+def test_names_of_recordings_are_not_published_not_even_as_a_digest(release: Path) -> None:
+    files = {"labels.pkl": FILE, "clips.csv": {"sha256": "c" * 64, "size": 7}}
+    Path("data/raw/source.json").write_text(json.dumps({"kind": "folder", "files": files}))
+    Path("data/raw/clips.csv").write_text("file,label\nanna at home.wav,0\n")
+    assert publish("named") == 0
+    for path in Path("named").iterdir():
+        content = path.read_bytes()
+        assert b"clips.csv" not in content
+        assert b"c" * 64 not in content
+        assert b"anna" not in content
+    assert "labels.pkl" in Path("named/origin.json").read_text()

@@ -1,10 +1,14 @@
 """`audiocnn report`: what it says is what metrics/ holds, it needs nothing else, and nobody's class name runs code."""
 
+import base64
+import csv
+import hashlib
 import json
 import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -22,8 +26,11 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
 from audiocnn.report.page import MISTAKES, REPORT, write_report
+from audiocnn.sound.decode import open_recording
+from tests.support.paths import ROOT
 from tests.support.prepared import CLASSES, write_noise
 from tests.support.processes import environment
+from tests.support.recordings import write_sounds
 from tests.support.results import fold_result, make_project_with_results, written_and_read
 
 HOSTILE = [
@@ -37,6 +44,7 @@ HOSTILE = [
     "\u202egnol\nline\x1b[31m",
 ]
 VOID = {"meta", "link", "br"}
+SCRIPT = (ROOT / "audiocnn/report/templates/report.js").read_text().rstrip("\n")
 
 
 class Page(HTMLParser):
@@ -98,16 +106,18 @@ def summary(root: Path) -> Any:
     return json.loads((root / "metrics/summary.json").read_text())
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def four_digits(share: float) -> str:
+    return f"{share:.4f}"
 
 
 def test_the_accuracy_that_it_shows_is_the_summarys(standard: Path) -> None:
     page, accuracy = Page(read(standard)), summary(standard)["val_acc"]
-    assert page.cells["accuracy"] == f"{percent(accuracy['mean'])} %"
-    assert page.cells["mean-accuracy"] == percent(accuracy["mean"])
-    assert page.cells["std-accuracy"] == percent(accuracy["std"])
-    assert f"interval of the mean {percent(accuracy['ci95_low'])} to {percent(accuracy['ci95_high'])} %" in page.text
+    assert page.cells["accuracy"] == four_digits(accuracy["mean"])
+    assert page.cells["mean-accuracy"] == four_digits(accuracy["mean"])
+    assert page.cells["std-accuracy"] == four_digits(accuracy["std"])
+    assert (
+        f"interval of the mean {four_digits(accuracy['ci95_low'])} to {four_digits(accuracy['ci95_high'])}" in page.text
+    )
 
 
 def test_each_fold_and_each_class_has_its_row(standard: Path) -> None:
@@ -115,11 +125,11 @@ def test_each_fold_and_each_class_has_its_row(standard: Path) -> None:
     lines = {" ".join(line.split()) for line in page.splitlines()}
     for result in read_fold_results([0, 1, 2], standard / "results/folds"):
         best = result.best_epoch
-        score = f"{percent(result.val_accuracy or 0)} {result.history.series['val_loss'][best]:.3f}"
+        score = f"{four_digits(result.val_accuracy or 0)} {result.history.series['val_loss'][best]:.4f}"
         start = f"{result.fold} {result.dataset_fold} 24 {best} of {len(result.history.loss)} {score}"
         assert any(line.startswith(start) for line in lines), start
     for row in csv_rows((standard / "metrics/classes.csv").read_text()):
-        mean, std = (percent(float(row[name])) for name in ("recall_mean", "recall_std"))
+        mean, std = (four_digits(float(row[name])) for name in ("recall_mean", "recall_std"))
         assert any(words.endswith(f"24 {mean} {std}") for words in lines)
 
 
@@ -131,15 +141,15 @@ def test_it_says_how_far_the_accuracy_can_be_trusted(standard: Path, tmp_path: P
     assert "test_acc is read once, after training" in page.text
     assert "selected on the fold it reports" not in page.text
     assert "Synthetic sounds." not in page.text
-    assert page.cells["accuracy"] == f"{percent(summary(unbiased)['test_acc']['mean'])} %"
-    assert "Chance level: 33.3 %" in page.text
+    assert page.cells["accuracy"] == four_digits(summary(unbiased)["test_acc"]["mean"])
+    assert "Chance level: 0.3333" in page.text
 
 
 def test_without_validation_it_says_so_and_draws_no_curve_of_it(tmp_path: Path) -> None:
     text = report(make_project_with_results(tmp_path, clips=6, validation="none", source="folder"))
     page = Page(text)
     assert "test_acc is read once, after a fixed number of epochs: nothing was chosen." in page.text
-    assert page.cells["accuracy"] == f"{percent(summary(tmp_path)['test_acc']['mean'])} %"
+    assert page.cells["accuracy"] == four_digits(summary(tmp_path)["test_acc"]["mean"])
     assert "last epoch" in page.text
     assert "best epoch" not in page.text
     assert "alidation" not in page.text.replace("train.validation", "").replace("Cross-validation", "")
@@ -150,12 +160,19 @@ def test_it_needs_no_network_and_no_other_file(standard: Path) -> None:
     text = read(standard)
     page = Page(text)
     assert "default-src 'none'" in text  # the browser refuses whatever else would be asked for
-    assert not {"script", "iframe", "object", "base", "form"} & set(page.tags)
+    assert not {"iframe", "object", "base", "form"} & set(page.tags)
     places = [value or "" for name, value in page.attributes if name in ("src", "href", "xlink:href", "action")]
     assert places
     assert all(place.startswith(("#", "data:")) for place in places)
     assert "@import" not in text
     assert set(re.findall(r"url\((.)", text)) <= {"#"}
+
+
+def test_its_only_script_is_our_own_file_and_the_browser_runs_no_other(standard: Path) -> None:
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", read(standard), flags=re.DOTALL)
+    assert scripts == [SCRIPT]
+    allowed = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    assert re.findall(r"script-src [^;\"]*", read(standard)) == [f"script-src 'sha256-{allowed}'"]
 
 
 def test_the_same_results_give_the_same_bytes_wherever_they_are(tmp_path: Path) -> None:
@@ -186,7 +203,8 @@ def test_very_unequal_folds_are_said_and_the_accuracy_over_all_clips_is_given(tm
 def test_class_names_are_text_and_nothing_else(tmp_path: Path) -> None:
     text = report(make_project_with_results(tmp_path, classes=HOSTILE, clips=24, folds=2))
     page = Page(text)
-    assert not {"script", "img"} & set(page.tags)
+    assert page.tags.count("script") == 1  # our own
+    assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     for name in HOSTILE[:-1]:
         assert name in page.text
@@ -214,9 +232,80 @@ def test_the_mistakes_are_the_most_confident_ones(standard: Path) -> None:
         if parts[3] != parts[4]:
             wrong.append((-float(parts[5]), f"fold {parts[1]}, clip {parts[2]}"))
     shown = re.findall(r"fold \d+, clip \d+", text)
+    assert text.count('<tr><td class="words"><bdi>') >= len(wrong)  # the table has all of them
     assert shown == [words for _, words in sorted(wrong)[:MISTAKES]]
     assert ">frequency, kHz<" in text
     assert ">time, s<" in text
+
+
+def name_recordings(project: Path, names: Sequence[str], label_of_first: int | None = None) -> None:
+    """Writes data/raw/clips.csv as fetch brings it: a name for each row of the made-up dataset."""
+    labels = np.load(project / "data/prepared/labels.npy").tolist()
+    labels[0] = labels[0] if label_of_first is None else label_of_first
+    (project / "data/raw").mkdir(parents=True, exist_ok=True)
+    with (project / "data/raw/clips.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "label"])
+        table.writerows(zip(names, labels, strict=True))
+
+
+def test_mistakes_have_the_name_of_their_recording(small: Path) -> None:
+    name_recordings(small, [f"day {row}/recording {row}.wav" for row in range(18)])
+    text = report(small)
+    cards = re.findall(
+        r"<bdi>day (\d+)/recording \1.wav</bdi></span><br><span class=\"where\">fold \d, clip (\d+)<", text
+    )
+    assert cards
+    assert all(named == row for named, row in cards)
+    table = text.split('class="named sortable"')[1]
+    assert all(f'<tr><td class="words"><bdi>day {row}/recording {row}.wav</bdi>' in table for row, _ in cards)
+    assert "<summary>show</summary><bdi>day " in text  # the recordings of a pair of classes
+    assert "<audio" not in text  # nothing says where they are
+
+
+def test_names_of_recordings_are_text_and_nothing_else(small: Path) -> None:
+    names = [HOSTILE[row % len(HOSTILE)] + str(row) for row in range(18)]
+    name_recordings(small, names)
+    text = report(small)
+    page = Page(text)
+    assert (page.tags.count("script"), page.tags.count("img")) == (1, 0)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert not [char for char in text if char != "\n" and not char.isprintable()]
+
+
+@pytest.mark.parametrize("damage", ["label", "short", "binary"])
+def test_names_of_another_datasets_recordings_are_not_shown(small: Path, damage: str) -> None:
+    names = [f"{row}.wav" for row in range(18)]
+    name_recordings(small, names, label_of_first=2 if damage == "label" else None)
+    path = small / "data/raw/clips.csv"
+    if damage == "short":
+        path.write_text("\n".join(path.read_text().splitlines()[:-1]))
+    if damage == "binary":
+        path.write_bytes(bytes(range(256)))
+    assert ".wav" not in report(small)
+
+
+def test_mistakes_can_be_heard_where_their_recordings_are(small: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    write_sounds(tmp_path / "recordings", [f"{row}.wav" for row in range(18)])
+    (tmp_path / "outside.wav").write_bytes((tmp_path / "recordings/0.wav").read_bytes())
+    name_recordings(small, [f"{row}.wav" if row % 2 else "../outside.wav" for row in range(18)])
+    (small / "dataset").mkdir()
+    (small / "dataset/recordings.txt").write_text("../../recordings\n")
+    (small / "params.yaml").write_text("folds: [0, 1, 2]\ndata: {source: dataset}\n")
+    text = report(small)
+    figures = re.findall(r"<figure>.*?</figure>", text.split('class="cards"')[1], flags=re.DOTALL)
+    heard = [("<audio" in figure, "outside.wav" in figure) for figure in figures]
+    assert {(True, False), (False, True)} == set(heard)  # a name that leads out of the folder opens nothing
+    address = re.findall(r'<audio controls preload="none" src="data:audio/mpeg;base64,([^"]+)"', text)[0]
+    (tmp_path / "heard.mp3").write_bytes(base64.b64decode(address))
+    with open_recording(tmp_path / "heard.mp3") as recording:
+        seconds = sum(len(block) for block in recording.blocks()) / recording.rate
+    with open_recording(tmp_path / "recordings/1.wav") as recording:
+        assert seconds == pytest.approx(sum(len(block) for block in recording.blocks()) / recording.rate, abs=0.2)
+    assert len(address) < 60_000
+    assert report(small) == text
+    assert "<audio" in write_report(small, tmp_path / "recordings").read_text()
 
 
 def test_without_a_recipe_bands_and_frames_are_called_so(tmp_path: Path) -> None:
@@ -249,7 +338,7 @@ def test_a_run_without_mistakes_has_none_to_show(tmp_path: Path) -> None:
     page = Page(report(make_project_with_results(tmp_path, folds=1, held_out=held_out, history=history, best_epoch=1)))
     assert "every held-out clip was recognised" in page.text
     assert "No clip was taken for another class" in page.text
-    assert page.cells["accuracy"] == "100.0 %"
+    assert page.cells["accuracy"] == "1.0000"
 
 
 def test_one_fold_has_no_spread(tmp_path: Path) -> None:

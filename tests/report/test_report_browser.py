@@ -1,6 +1,7 @@
 """The report in a real browser: it asks for nothing, complains of nothing, fits a phone and a desktop, and prints."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,23 @@ def test_it_fits_phone_and_desktop_and_prints_and_asks_for_nothing(tmp_path: Pat
     assert "CONSOLE" not in log
     for found in sizes:
         assert found["overflow"] == 0
+        assert found["captions"] == 0
         assert found["wide"] == found["flat"] == 0
         assert len(found["images"]) == 2 + MISTAKES
         assert min(found["images"]) > 0
         assert found["headings"][1:-1] == TITLES
-        assert found["accuracy"] == f"{100 * accuracy:.1f} %"
-        assert found["mean"] == f"{100 * accuracy:.1f}"
+        assert found["accuracy"] == f"{accuracy:.4f}"
+        assert found["mean"] == f"{accuracy:.4f}"
         assert found["font"] >= 16
+        assert found["sorted"] == sorted(found["sorted"], key=as_people_sort)  # the first column's button was pressed
+        assert len(set(found["sorted"])) > 2
         assert [name for name in found["asked"] if not name.startswith("data:")] == []
     assert 4 <= print_pages(BROWSER, page, tmp_path) <= 14
+
+
+def as_people_sort(name: str) -> str:
+    """class_3 before class_10."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(9), name.lower())
 
 
 def test_what_a_page_asks_for_and_complains_of_is_noticed(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ OUTS = {
     "leaks.json",
     "leaks.csv",
 }
+HERE_ALONE = "recordings.txt"
 PICKLES = [name for name in OUTS if name.endswith(".pkl")]
 
 
@@ -85,7 +86,7 @@ def test_a_folder_becomes_a_dataset_that_is_a_data_source(tmp_path: Path) -> Non
     returncode, out, err = run(make_clips(tmp_path / "audio", 12), tmp_path / "out", *OPTIONS, "--jobs", "1")
     assert (returncode, err) == (0, "")
     assert "labels are numbered anew, from 0 without gaps: 0 -> 0, 5 -> 1, 10 -> 2" in out
-    assert {path.name for path in (tmp_path / "out").iterdir()} == OUTS
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*OUTS, HERE_ALONE}
 
     assert load(tmp_path / "out", "features.pkl").shape == (12, 64, 63, 1)
     assert load(tmp_path / "out", "features.pkl").dtype == np.float32
@@ -97,7 +98,7 @@ def test_a_folder_becomes_a_dataset_that_is_a_data_source(tmp_path: Path) -> Non
     assert (recipe.rate, recipe.n_mels, set(recipe.libraries)) == (8000, 64, {"av", "numpy", "soxr"})
 
     record = fetch(DataParams(source=str(tmp_path / "out")), raw=tmp_path / "raw", staging=tmp_path / "staging")
-    assert set(record.files) == OUTS - {"leaks.csv", "clips.csv"}
+    assert set(record.files) == OUTS - {"leaks.csv"}
     meta = prepare(tmp_path / "raw", tmp_path / "prepared", (0, 1))
     assert (meta.source, meta.clips, meta.mels, meta.frames, meta.folds) == ("folder", 12, 64, 63, [1, 2])
     assert meta.recipe == recipe.model_dump()
@@ -293,7 +294,7 @@ def test_push_uploads_everything_with_a_card_in_one_commit_and_can_be_tried_agai
     _, front_matter, text = repository.files["README.md"].decode().split("---\n", 2)
     assert yaml.safe_load(front_matter)["size_categories"] == ["n<1K"]
     assert "| 2 | class 2 | 2 | 2 |" in text
-    assert {path.name for path in (tmp_path / "out").iterdir()} == OUTS
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*OUTS, HERE_ALONE}
 
 
 def test_push_to_what_is_no_dataset_repository_is_refused_before_any_work(tmp_path: Path) -> None:

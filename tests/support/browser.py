@@ -30,13 +30,17 @@ async function measure(width) {
   const page = frame.contentDocument, root = page.documentElement;
   const sources = [...page.querySelectorAll("svg image")].map(image => image.href.baseVal);
   const figures = [...page.querySelectorAll("svg")].filter(figure => !figure.closest(".scroll"));
+  page.querySelector(".sortable button")?.click();
   return { overflow: root.scrollWidth - root.clientWidth,
     images: await Promise.all(sources.map(decoded)),
     wide: figures.filter(figure => figure.getBoundingClientRect().right > width).length,
+    captions: [...page.querySelectorAll("caption > span, figcaption")]
+      .filter(caption => caption.getBoundingClientRect().right > width).length,
     flat: [...page.querySelectorAll("svg")].filter(figure => figure.getBoundingClientRect().height < 20).length,
     headings: [...page.querySelectorAll("h1, h2, h3")].map(heading => heading.textContent),
     accuracy: page.getElementById("accuracy").textContent,
     mean: page.getElementById("mean-accuracy").textContent,
+    sorted: [...page.querySelectorAll(".sortable tbody tr")].map(row => row.cells[0].textContent),
     font: parseFloat(frame.contentWindow.getComputedStyle(page.querySelector("p.meaning")).fontSize),
     asked: frame.contentWindow.performance.getEntriesByType("resource").map(entry => entry.name) }; }
 Promise.all([measure(360), measure(1280)])
