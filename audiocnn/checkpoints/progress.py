@@ -1,10 +1,13 @@
-"""progress.json: where a fold is inside its current epoch, for those who watch it train."""
+"""progress.json: where a fold is inside its current epoch, for those who watch it train; and history.json."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
 from audiocnn.checkpoints.folder import PROGRESS
+
+HISTORY = "history.json"  # of a fold that trains for another machine
 
 
 class FoldProgress(TypedDict):
@@ -23,6 +26,13 @@ def write_progress(folder: Path, progress: FoldProgress) -> None:
     temporary = folder / f".{PROGRESS}.tmp"
     temporary.write_text(json.dumps(progress))
     temporary.replace(folder / PROGRESS)
+
+
+def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
+    """Leaves the metrics of all epochs so far, by the history's names, as history.json. Not durable either."""
+    temporary = folder / f".{HISTORY}.tmp"
+    temporary.write_text(json.dumps(history))
+    temporary.replace(folder / HISTORY)
 
 
 def read_progress(folder: Path) -> FoldProgress | None:

@@ -16,6 +16,7 @@ class FoldBars:
     def __init__(self, root: Path, keys: Mapping[int, str], epochs: int) -> None:
         self._folders = {fold: fold_folder(root, fold, key) for fold, key in keys.items()}
         self._bars: dict[int, tqdm] = {}  # type: ignore[type-arg]
+        self._cluster: tqdm | None = None  # type: ignore[type-arg]
         self._epochs = epochs
         self._start = time.time()
 
@@ -25,10 +26,18 @@ class FoldBars:
     def __exit__(self, *exception: object) -> None:
         for bar in self._bars.values():
             bar.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
     def say(self, lines: Sequence[str]) -> None:
         for line in lines:
             tqdm.write(line)
+
+    def show_cluster(self, line: str) -> None:
+        """The line on the cluster, on a terminal."""
+        if self._cluster is None:
+            self._cluster = tqdm(leave=False, disable=None, bar_format="{desc}")
+        self._cluster.set_description_str(line)
 
     def update(self) -> None:
         for fold, folder in self._folders.items():

@@ -1,8 +1,7 @@
-"""Handing folds out to worker processes on this machine: the one place that knows how work reaches a processor.
+"""The local engine: folds are handed out to worker processes on this machine.
 
 Every worker gets the whole list and takes the folds whose lock is free, so a fast one takes more of them. All they tell
-each other and us goes through the checkpoint folders; another engine (a cluster's) only has to start the same worker
-elsewhere.
+each other and us goes through the checkpoint folders.
 """
 
 import os
@@ -49,6 +48,7 @@ class WorkerJob(Settings):
     """What a worker process is told, as JSON on its command line: the folds with their KEYs, and their inputs.
 
     root: the checkpoint root. session: the dvc run. group: the W&B group. supervisor: the process id of its parent.
+    remote: whether it trains for another machine, which holds the folds' locks and shows them.
     """
 
     keys: dict[int, str]
@@ -61,6 +61,7 @@ class WorkerJob(Settings):
     group: str
     supervisor: int
     runtime: Runtime
+    remote: bool = False
 
     @classmethod
     def of(cls, plan: Plan, keys: Mapping[int, str], session: str, runtime: Runtime) -> "WorkerJob":
