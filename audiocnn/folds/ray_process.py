@@ -23,6 +23,7 @@ from audiocnn.folds.dvc import current_session
 
 _LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[::1\]")
 _ENDS_WITHIN = 15.0  # seconds from the polite stop to the other one: folds elsewhere get five of them
+_TRIES = "5"  # Ray's, about a second each, to get in where a head answers; it tries 20 times, a wrong token too
 _KNOWN = "cluster.json"  # in the checkpoint root: what the cluster answered last
 DEVICE = "device"  # in place of a job: only tell what device type the cluster has
 
@@ -42,7 +43,7 @@ class RayProcess:
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "audiocnn.folds.ray_client", self.address, str(writer), str(os.getpid()), job],
-                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+                env={"RAY_NUM_REDIS_GET_RETRIES": _TRIES, **os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
