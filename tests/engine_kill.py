@@ -3,10 +3,11 @@
     python -m tests.engine_kill --rounds 20
 
 A round is three folds through `dvc repro` on two machines. At random instants a machine is killed with its disk (and
-another one joins), a machine is frozen for longer than it may be silent, a training process is killed, or the command, or
-the process that speaks with Ray, by SIGKILL, SIGTERM or SIGINT. Then the same command runs until it ends well. Prints the
-seed and a line a round; ends with 0 where no round was lost (its dvc.lock and metrics/ are those of a local run, byte for
-byte), none hung, and nothing of the command was alive 10 s after it was killed. Takes root, for the network namespace.
+another one joins), a machine is frozen for longer than it may be silent, a training process is killed, or the command,
+or the process that speaks with Ray, by SIGKILL, SIGTERM or SIGINT. Then the same command runs until it ends well.
+Prints the seed and a line a round; ends with 0 where no round was lost (its dvc.lock and metrics/ are those of a local run,
+byte for byte), none hung, and nothing of the command was alive 10 s after it was killed. Takes root, for the network
+namespace.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from tests.support.cluster import ADDRESS, Cluster, why_not
 
 EPOCHS = 60
 DELAY = 6.0  # seconds from the first fold's begin, or the kill before, to a kill, at most
+_TRIES = 12  # starts of the command in a round
 ENGINE = {"kind": "ray", "address": ADDRESS, "ship_every": 1, "lost_after": 6}
 
 
@@ -50,11 +52,12 @@ class Outcome:
 
 
 class Round:
-    """One clone, and what happens while its folds train. frozen: when which machine thaws."""
+    """One clone, and what happens while its folds train."""
 
     def __init__(self, cluster: Cluster, project: Project, dice: random.Random) -> None:
         self._cluster, self._project, self._dice = cluster, project, dice
         self._next = max(cluster.machines, default=1) + 1
+        self._tries = 0
         self.outcome = Outcome()
 
     def run(self, kills: int) -> Outcome:
@@ -71,10 +74,10 @@ class Round:
                 self._kinds()[name](repro)
                 if not repro.is_running():
                     repro = self._start()
-            while (code := repro.end()) != 0:
-                assert code != 0 and len(self.outcome.kills) > 0, repro.output
+            while repro.end() != 0:
+                assert self.outcome.kills, repro.output
                 assert "Traceback" not in repro.output, repro.output
-                repro = self._start(again=True)
+                repro = self._start()
         except (subprocess.TimeoutExpired, AssertionError) as error:
             self.outcome.lost = f"{type(error).__name__}: {error}"[-3000:]
         finally:
@@ -82,10 +85,10 @@ class Round:
                 process.kill()
         return self.outcome
 
-    def _start(self, again: bool = False) -> Repro:
+    def _start(self) -> Repro:
         removed_broken_rwlock(self._project)
-        self._tries = getattr(self, "_tries", 0) + 1
-        assert self._tries < 12, "it ends badly again and again"
+        self._tries += 1
+        assert self._tries <= _TRIES, "it ends badly again and again"
         return Repro(self._project, *self._cluster.prefix, "dvc", "repro")
 
     def _wait_for_training(self, repro: Repro) -> None:

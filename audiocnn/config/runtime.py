@@ -48,9 +48,9 @@ class HubSettings(Settings):
 class EngineSettings(Settings):
     """Where folds train: `local`, on this machine, or `ray`, on the machines of a Ray cluster.
 
-    address: HOST:PORT of the cluster's head; null takes RAY_ADDRESS. ship_every: seconds between two times that a fold's
-    checkpoint comes here. lost_after: seconds of silence after which a fold is lost and goes on elsewhere. mix_kinds:
-    whether a fold may go on on a machine whose arithmetic differs from that of the machine it began on.
+    address: HOST:PORT of the cluster's head; null takes RAY_ADDRESS. ship_every: seconds between two times that a
+    fold's checkpoint comes here. lost_after: seconds of silence after which a fold is lost and goes on elsewhere.
+    mix_kinds: whether a fold may go on on a machine whose arithmetic differs from that of the machine it began on.
     """
 
     kind: Literal["local", "ray"] = "local"

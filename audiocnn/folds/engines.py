@@ -1,7 +1,7 @@
 """The engines that folds are handed to, by their kind in runtime.yaml: the one place where one is chosen.
 
-Another engine is a module with a function like these, its line here, and its kind in config/runtime.py. It may train the
-folds wherever it likes: what counts is that their folders here end up finished under their KEYs.
+Another engine is a module with a function like these, its line here, and its kind in config/runtime.py. It may train
+the folds wherever it likes: what counts is that their folders here end up finished under their KEYs.
 """
 
 from collections.abc import Callable

@@ -59,6 +59,6 @@ def kinds_note(root: Path, keys: Mapping[int, str]) -> str:
         return ""
     parts = (f"{folds} by kind {kind[:_SHOWN]} ({cpus[kind]})" for kind, folds in kinds.items())
     return (
-        f"note: folds were trained by {len(kinds)} kinds of arithmetic, {'; '.join(parts)}: they agree statistically, not "
-        "to the last bit."
+        f"note: folds were trained by {len(kinds)} kinds of arithmetic, {'; '.join(parts)}: they agree statistically, "
+        "not to the last bit."
     )

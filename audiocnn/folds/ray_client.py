@@ -1,11 +1,11 @@
-"""The process that speaks with Ray: hands folds out to a cluster's machines, and lays what comes back into their folders.
+"""The process that speaks with Ray: hands folds out to a cluster's machines, and lays down what comes back.
 
     python -m audiocnn.folds.ray_client ADDRESS EVENTS PARENT JOB
 
-EVENTS: the descriptor that it tells its parent on, a JSON line each. JOB: a ClusterJob, or `device`. It holds the lock of
-each fold that it has handed out. Ray tries nothing again by itself: a fold that is lost is handed out by us, under a new
-number, with what is committed here by then. What Ray calls a success counts for nothing: finished is what lies finished
-in the fold's folder.
+EVENTS: the descriptor that it tells its parent on, a JSON line each. JOB: a ClusterJob, or `device`. It holds the lock
+of each fold that it has handed out. Ray tries nothing again by itself: a fold that is lost is handed out by us, under a
+new number, with what is committed here by then. What Ray calls a success counts for nothing: finished is what lies
+finished in the fold's folder.
 """
 
 import json
@@ -90,8 +90,8 @@ def _connected(address: str) -> Any:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"no Ray cluster answers at {address} ({error}): start its head there with 'ray start --head --port={port}', "
-            "or set engine.kind: local in runtime.yaml."
+            f"no Ray cluster answers at {address} ({error}): start its head there with 'ray start --head "
+            f"--port={port}', or set engine.kind: local in runtime.yaml."
         ) from None
     import ray
 
@@ -102,8 +102,8 @@ def _connected(address: str) -> Any:
         token = "is RAY_AUTH_MODE, and the token, what the cluster's are" if "RAY_AUTH_MODE" in os.environ else ""
         token = token or "does the cluster want a token (RAY_AUTH_MODE=token)"
         raise UserError(
-            f"the Ray cluster at {address} does not let us in: {token}, are Python and Ray of the same version, and has "
-            f"this machine joined it ('ray start --address={address} --num-cpus=0')? Ray says: {why}"
+            f"the Ray cluster at {address} does not let us in: {token}, are Python and Ray of the same version, and "
+            f"has this machine joined it ('ray start --address={address} --num-cpus=0')? Ray says: {why}"
         ) from None
     return ray
 
@@ -431,17 +431,18 @@ class _HandOut:
             self._answer(
                 fold,
                 {
-                    "refused": f"it computes other bits ({message['cpu']}), though train.arithmetic is portable: does its "
-                    "environment set variables of oneDNN, MKL or torch, or has it other versions than constraints.txt?"
+                    "refused": f"it computes other bits ({message['cpu']}), though train.arithmetic is portable: "
+                    "does its environment set variables of oneDNN, MKL or torch, or has it other versions than constraints.txt?"
                 },
             )
             return
         before = machine_of(fold.folder)
         if fold.landing.epochs and before and before["kind"] != kind and not self._engine.mix_kinds:
             fold.avoid[fold.node] = (
-                f"fold {fold.fold} has trained {fold.landing.epochs} epochs on {before['machine']} ({before['cpu']}), and "
-                f"no machine that computes the same bits is left: {machine} ({message['cpu']}) does not; set "
-                "engine.mix_kinds: true in runtime.yaml to go on all the same, or train.arithmetic: portable to start over."
+                f"fold {fold.fold} has trained {fold.landing.epochs} epochs on {before['machine']} ({before['cpu']}), "
+                f"and no machine that computes the same bits is left: {machine} ({message['cpu']}) does not; set "
+                "engine.mix_kinds: true in runtime.yaml to go on all the same, or train.arithmetic: portable to start "
+                "over."
             )
             self._answer(fold, {"refused": ""})
             return
@@ -538,8 +539,8 @@ class _HandOut:
         if fold.losses >= _LOSSES:
             self._fail(
                 fold,
-                f"fold {fold.fold} was lost {fold.losses} times in a row without a new epoch, the last time on {machine}: "
-                f"{why}; run the command again, which resumes.",
+                f"fold {fold.fold} was lost {fold.losses} times in a row without a new epoch, the last time on "
+                f"{machine}: {why}; run the command again, which resumes.",
             )
             return
         after = f" after epoch {fold.landing.epochs - 1}" if fold.landing.epochs else " from its first epoch"
@@ -616,7 +617,7 @@ class _HandOut:
         if not any(times):
             return 0.0
         left = [self._job.train.epochs - fold.landing.epochs for fold in self._folds.values()]
-        return max(max(left), sum(left) / slots) * max(times)
+        return max(*left, sum(left) / slots) * max(times)
 
 
 def _why_lost(error: Exception) -> str:

@@ -14,7 +14,7 @@ _POLL = 0.2  # seconds between two looks at the process
 
 
 class ClusterJob(Settings):
-    """What the process is told, as JSON on its command line. jobs: folds side by side, at most. memory: bytes a fold."""
+    """What the process is told, as JSON on its command line. jobs: folds at once, at most. memory: bytes a fold."""
 
     job: WorkerJob
     jobs: int

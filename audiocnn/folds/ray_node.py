@@ -8,8 +8,8 @@ folder of the user's among the temporary files) holds
     canary/DIGEST-NODE.json         what this machine computes, found before its first fold
     folds/*/                        a fold in training, swept when the process that made it is dead
 
-A fold tells the Mailbox, beside the command that handed it out, what it does, at least every BEAT seconds; it asks there
-for what it lacks, and for the committed state when it starts.
+A fold tells the Mailbox, beside the command that handed it out, what it does, at least every BEAT seconds; it asks
+there for what it lacks, and for the committed state when it starts.
 """
 
 import fcntl

@@ -15,7 +15,7 @@ _SENT = ("audiocnn", "stages", "dvc.yaml")
 
 @dataclass(frozen=True)
 class ShippedCode:
-    """files: sha256 by path. archive: a zip file of them. digest: of `files`, by which a machine knows that it has it."""
+    """files: sha256 by path. archive: a zip file of them. digest: of `files`; who has it needs no archive."""
 
     files: dict[str, str]
     archive: bytes

@@ -1,7 +1,7 @@
 """A Ray cluster on loopback: a head and machines 127.0.0.N, in a network namespace of its own that has nothing else.
 
-A machine is a tree of processes, so it can be killed, frozen and thawed as a whole; it has a scratch of its own, and may be
-kept from seeing a folder of this disk, as if that were another machine's.
+A machine is a tree of processes, so it can be killed, frozen and thawed as a whole; it has a scratch of its own, and
+may be kept from seeing a folder of this disk, as if that were another machine's.
 """
 
 import os
