@@ -5,9 +5,9 @@
 A round is three folds through `dvc repro` on two machines. At random instants a machine is killed with its disk (and
 another one joins), a machine is frozen for longer than it may be silent, a training process is killed, or the command,
 or the process that speaks with Ray, by SIGKILL, SIGTERM or SIGINT. Then the same command runs until it ends well.
-Prints the seed and a line a round; ends with 0 where no round was lost (its dvc.lock and metrics/ are those of a local run,
-byte for byte), none hung, and nothing of the command was alive 10 s after it was killed. Takes root, for the network
-namespace.
+Prints the seed and a line a round; ends with 0 where no round was lost (its dvc.lock and metrics/ are those of a local
+run, byte for byte), none hung, and nothing of the command was alive 10 s after it was killed. Takes root, for the
+network namespace.
 """
 
 import argparse
@@ -89,7 +89,7 @@ class Round:
         removed_broken_rwlock(self._project)
         self._tries += 1
         assert self._tries <= _TRIES, "it ends badly again and again"
-        return Repro(self._project, *self._cluster.prefix, "dvc", "repro")
+        return Repro(self._project, prefix=self._cluster.prefix)
 
     def _wait_for_training(self, repro: Repro) -> None:
         end = time.monotonic() + HANGS_AFTER

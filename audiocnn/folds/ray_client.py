@@ -432,7 +432,8 @@ class _HandOut:
                 fold,
                 {
                     "refused": f"it computes other bits ({message['cpu']}), though train.arithmetic is portable: "
-                    "does its environment set variables of oneDNN, MKL or torch, or has it other versions than constraints.txt?"
+                    "does its environment set variables of oneDNN, MKL or torch, or has it other versions than "
+                    "constraints.txt?"
                 },
             )
             return

@@ -142,19 +142,25 @@ def all_are_gone(runs: Runs) -> None:
     assert not left
 
 
-@pytest.mark.parametrize("name", ["hidden/clone", "seen"])
-def test_ten_folds_through_dvc_end_in_the_local_bytes(runs: Runs, name: str) -> None:
-    """With nothing shared, and over a disk that the machines see."""
-    project = runs.clone(name)
+def test_ten_folds_through_dvc_end_in_the_local_bytes_with_nothing_shared(runs: Runs) -> None:
+    project = runs.clone("hidden/clone")
     said = Run(runs, project, "dvc", "repro").end()
     is_as_local(runs, project)
     assert epochs_trained(said) == epochs_trained_locally(runs)
-    assert said.count("over a shared disk") == (0 if "hidden" in name else FOLDS)
+    assert "over a shared disk" not in said
     assert re.search(r"^cluster: 2 machines with 2 slots", said, re.MULTILINE)
     shown = Run(runs, project, "audiocnn", "status").end()
     assert len(re.findall(r"finished.*\(127\.0\.0\.[23]\)$", shown, re.MULTILINE)) == FOLDS
     for scratch in (machine.scratch for machine in runs.cluster.machines.values()):
         assert list((scratch / "folds").iterdir()) == []
+
+
+def test_a_disk_that_the_machines_see_is_used_and_changes_no_byte(runs: Runs) -> None:
+    project = runs.clone("seen")
+    said = Run(runs, project, "dvc", "repro").end()
+    is_as_local(runs, project)
+    assert said.count("over a shared disk") == FOLDS
+    assert not (project.path / "checkpoints/transfer").exists()
 
 
 def epochs_trained_locally(runs: Runs) -> dict[int, int]:
@@ -195,33 +201,26 @@ def test_a_machine_that_freezes_loses_its_fold_and_does_no_harm_when_it_thaws(
     runs.cluster.kill(number)  # Ray has given it up
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_trains_on_when_the_command_is_stopped_or_killed(
-    runs: Runs, undisturbed: dict[str, bytes], signum: signal.Signals
-) -> None:
+def test_nothing_trains_on_when_the_command_is_stopped_or_killed(runs: Runs, undisturbed: dict[str, bytes]) -> None:
+    """By Ctrl-C, and by SIGKILL; then the same command resumes, over what a machine's disk has made of its code."""
     runs.cluster.only(4, 5)
-    project = longer(runs, f"hidden/{signum.name}")
-    run = Run(runs, project)
-    run.wait_for(r"fold 1: epoch  3")
-    run.process.send_signal(signum)
-    run.end(130 if signum == signal.SIGINT else -signal.SIGKILL)
-    all_are_gone(runs)
+    project = longer(runs, "hidden/stopped")
+    for epoch, signum, code in ((3, signal.SIGINT, 130), (12, signal.SIGKILL, -signal.SIGKILL)):
+        run = Run(runs, project)
+        run.wait_for(rf"fold 1: epoch {epoch:2d}")
+        run.process.send_signal(signum)
+        run.end(code)
+        all_are_gone(runs)
+    for machine in runs.cluster.machines.values():
+        (path,) = machine.scratch.glob("data/*/features.npy")
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        (path,) = machine.scratch.glob("code/*/audiocnn/training/loop.py")
+        path.write_text("raise SystemExit('other code')")
     said = Run(runs, project).end()
     assert results(project) == undisturbed
     assert "resuming after epoch" in said
     for machine in runs.cluster.machines.values():  # the folders of the killed are swept
         assert list((machine.scratch / "folds").iterdir()) == []
-
-
-def test_code_and_data_that_were_spoilt_on_a_machine_are_sent_again(runs: Runs, undisturbed: dict[str, bytes]) -> None:
-    for machine in runs.cluster.machines.values():
-        (path,) = machine.scratch.glob("data/*/features.npy")
-        path.write_bytes(path.read_bytes()[:-1] + b"x")
-        for path in machine.scratch.glob("code/*/audiocnn/training/loop.py"):
-            path.write_text("raise SystemExit('other code')")
-    project = longer(runs, "hidden/spoilt")
-    Run(runs, project).end()
-    assert results(project) == undisturbed
 
 
 def test_machines_that_cannot_compute_the_same_are_refused_with_a_sentence_each(runs: Runs) -> None:
