@@ -144,6 +144,7 @@ def all_are_gone(runs: Runs) -> None:
 
 def test_ten_folds_through_dvc_end_in_the_local_bytes_with_nothing_shared(runs: Runs) -> None:
     project = runs.clone("hidden/clone")
+    project.set_runtime(engine=ENGINE)  # device: auto asks the cluster
     said = Run(runs, project, "dvc", "repro").end()
     is_as_local(runs, project)
     assert epochs_trained(said) == epochs_trained_locally(runs)
@@ -165,6 +166,22 @@ def test_a_disk_that_the_machines_see_is_used_and_changes_no_byte(runs: Runs) ->
 
 def epochs_trained_locally(runs: Runs) -> dict[int, int]:
     return {fold: len(runs.local.json(f"results/folds/fold_{fold}.json")["history"]["loss"]) for fold in range(FOLDS)}
+
+
+def test_what_is_uploaded_and_shown_elsewhere_comes_by_way_of_the_command(runs: Runs) -> None:
+    """Each epoch's weights wait here for the Hub, which is out of reach; W&B's runs, offline, are kept here."""
+    project = runs.clone("hidden/told")
+    hub = {"model_repo": "owner/name", "upload": "epochs"}
+    project.set_runtime(device="cpu", engine=ENGINE, hub=hub, wandb={"mode": "offline"})
+    offline = Project(project.path, {**project.environment, "WANDB_MODE": "offline"})
+    said = Run(runs, offline, "audiocnn", "train", *TWO, "--model-dir", "out").end()
+    for fold in (0, 1):
+        (folder,) = project.path.glob(f"checkpoints/fold_{fold}-*")
+        epochs = range(epochs_trained_locally(runs)[fold])
+        assert {path.name for path in folder.glob("epoch_*.safetensors")} == {f"epoch_{e}.safetensors" for e in epochs}
+    assert "hub: no uploads in this run" in said
+    runs_of_folds = [path for path in project.path.glob("wandb/offline-run-*-fold_*") if path.is_dir()]
+    assert len(runs_of_folds) == 2
 
 
 def test_a_machine_that_dies_with_its_disk_costs_what_had_not_come_here(

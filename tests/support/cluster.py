@@ -31,6 +31,8 @@ _TIMEOUTS = {
     "RAY_health_check_failure_threshold": "3",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+_OWN_PROCESSES = ("unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child=KILL")  # its end is that of all in it
 _STORE = str(80 << 20)  # bytes of each machine's object store, the least that Ray takes is 75 MB
 
 
@@ -40,8 +42,12 @@ def why_not() -> str:
         return "Ray is not installed"
     if os.geteuid() != 0:
         return "a network namespace takes root"
-    tried = subprocess.run(["unshare", "-n", "-m", "ip", "link", "set", "lo", "up"], capture_output=True, text=True)
-    return f"no network namespace here: {tried.stderr.strip()}" if tried.returncode else ""
+    command = [*_ENDS_WITH_US, *_OWN_PROCESSES, "-n", "ip", "link", "set", "lo", "up"]
+    try:
+        tried = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        return f"no {error.filename} here"
+    return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 @dataclass
@@ -65,11 +71,10 @@ class Machine:
 
     def kill(self) -> None:
         """What a power cut does, its disk included."""
-        self._signal(signal.SIGSTOP)  # else Ray's own watchers say last words
-        for process in self.processes():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        family = self.processes()
+        self.process.kill()
         self.process.wait()
+        psutil.wait_procs(family, timeout=10)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def freeze(self) -> None:
@@ -151,7 +156,7 @@ class Cluster:
         log = self.folder / f"log{number}-{len(list(self.folder.glob('log*')))}"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*self.prefix, "unshare", "-m", "sh", "-c", shell, "sh", *ray],
+                [*self.prefix, *_ENDS_WITH_US, *_OWN_PROCESSES, "sh", "-c", shell, "sh", *ray],
                 env=environment(**{**self.variables, "AUDIOCNN_SCRATCH": str(scratch), **(variables or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
