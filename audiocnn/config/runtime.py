@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from audiocnn.config.hub_names import REPOSITORY_PATTERN
 from audiocnn.config.settings import Settings, read_settings
@@ -14,7 +14,7 @@ from audiocnn.errors import UserError
 from audiocnn.processes import usable_cores, usable_memory
 
 _RUNTIME_FILE = Path("runtime.yaml")
-ADDRESS_PATTERN = r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$"  # HOST:PORT
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")  # HOST:PORT
 MANY = 1 << 20  # more folds than there are slots anywhere
 
 
@@ -54,10 +54,17 @@ class EngineSettings(Settings):
     """
 
     kind: Literal["local", "ray"] = "local"
-    address: Annotated[str, Field(pattern=ADDRESS_PATTERN)] | None = None
+    address: str | None = None
     ship_every: Annotated[float, Field(strict=False, gt=0, le=3600)] = 10.0
     lost_after: Annotated[float, Field(strict=False, ge=5, le=3600)] = 60.0
     mix_kinds: bool = False
+
+    @field_validator("address")
+    @classmethod
+    def _names_host_and_port(cls, address: str | None) -> str | None:
+        if address is not None and not is_address(address):
+            raise ValueError("HOST:PORT of the cluster's head, such as 192.168.1.10:6379")
+        return address
 
 
 class Runtime(Settings):
@@ -74,6 +81,12 @@ class Runtime(Settings):
     checkpoints: CheckpointSettings = CheckpointSettings()
     wandb: WandbSettings = WandbSettings()
     hub: HubSettings = HubSettings()
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is HOST:PORT."""
+    match = _ADDRESS.fullmatch(text)
+    return match is not None and 0 < int(match[2]) < 1 << 16
 
 
 def read_runtime(path: Path = _RUNTIME_FILE) -> Runtime:

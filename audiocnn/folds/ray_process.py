@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from audiocnn.config.runtime import ADDRESS_PATTERN, EngineSettings, Runtime, device_type
+from audiocnn.config.runtime import EngineSettings, Runtime, device_type, is_address
 from audiocnn.errors import UserError
 from audiocnn.files import write_json
 from audiocnn.folds.dvc import current_session
@@ -112,7 +112,7 @@ def cluster_address(settings: EngineSettings) -> str:
             'constraints.txt --editable ".[ray]"\', or set engine.kind: local.'
         )
     address = settings.address or os.environ.get("RAY_ADDRESS") or ""
-    if not re.fullmatch(ADDRESS_PATTERN, address):
+    if not is_address(address):
         where = f"RAY_ADDRESS is {address!r}" if address else "neither engine.address nor RAY_ADDRESS names its head"
         raise UserError(f"runtime.yaml: engine.kind is ray, and {where}, expected HOST:PORT of a Ray cluster's head.")
     if not _LOOPBACK.fullmatch(address.rpartition(":")[0]) and os.environ.get("RAY_AUTH_MODE") != "token":
