@@ -51,7 +51,7 @@ from audiocnn.tracking.config import wandb_config
 _POLL = 0.2  # seconds between two looks at the mailbox
 _NODES_EVERY = 2.0  # seconds between two looks at the cluster's machines
 _PATIENCE = 10.0  # seconds without a machine until a line says so
-_STOP_WITHIN = 9.0  # seconds for folds that were told to stop
+_STOP_WITHIN = 7.0  # seconds for folds that were told to stop; their processes get five of them
 _LOSSES = 3  # in a row, without a new commit between them, are the fold's error
 _CONNECT = 5.0  # seconds for the head to answer at all
 _TRACKERS_END = 15.0  # seconds for the last rows of W&B
