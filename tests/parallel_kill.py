@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,14 +34,17 @@ Kill = Callable[[Project, "Repro"], bool]
 
 
 class Repro:
-    """A `dvc` command that runs in a session of its own, as under a terminal; its output goes to a file."""
+    """A `dvc` command that runs in a session of its own, as under a terminal; its output goes to a file.
 
-    def __init__(self, project: Project, *words: str) -> None:
+    prefix: the words of a command that starts it, if there is one.
+    """
+
+    def __init__(self, project: Project, *words: str, prefix: Sequence[str] = ()) -> None:
         self.log = project.path / ".dvc/tmp/output.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                **project.command("dvc", *(words or ("repro",))),
+                **project.command(*prefix, "dvc", *(words or ("repro",))),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

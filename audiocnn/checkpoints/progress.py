@@ -1,6 +1,7 @@
-"""progress.json: where a fold is inside its current epoch, for those who watch it train."""
+"""progress.json: where a fold is inside its current epoch, for those who watch it train; and history.json."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -8,6 +9,8 @@ from audiocnn.checkpoints.folder import PROGRESS
 from audiocnn.config.settings import parse_json
 
 _LARGEST = 1e12  # seconds since 1970, 30,000 years of them
+
+HISTORY = "history.json"  # of a fold that trains for another machine
 
 
 class FoldProgress(TypedDict):
@@ -28,6 +31,13 @@ def write_progress(folder: Path, progress: FoldProgress) -> None:
     with temporary.open("x") as file:  # never through a link that somebody put there
         file.write(json.dumps(progress))
     temporary.replace(folder / PROGRESS)
+
+
+def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
+    """Leaves the metrics of all epochs so far, by the history's names, as history.json. Not durable either."""
+    temporary = folder / f".{HISTORY}.tmp"
+    temporary.write_text(json.dumps(history))
+    temporary.replace(folder / HISTORY)
 
 
 def read_progress(folder: Path) -> FoldProgress | None:

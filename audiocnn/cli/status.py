@@ -38,7 +38,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def print_status(plan: "Plan", folds: Sequence[int]) -> None:
-    """Prints a table: each fold's state, epochs done, best accuracy so far and time left, at most."""
+    """Prints a table: each fold's state, epochs done, best accuracy so far and time left, at most.
+
+    Where another machine trained a fold, a column names it.
+    """
     print("\n" + _table(plan, folds))
 
 
@@ -70,11 +73,17 @@ def _show(lines: Sequence[str], before: int) -> None:
 
 
 def _table(plan: "Plan", folds: Sequence[int], histories: "Mapping[int, History] | None" = None) -> str:
+    from audiocnn.folds.machines import machine_of
     from audiocnn.folds.status import fold_status
     from audiocnn.text import aligned
 
     rows = [[str(fold), *fold_status(plan, fold)] for fold in folds]
-    table = aligned([["fold", "state", "epochs", "best val_acc", "time left"], *rows], left=2)
+    header = ["fold", "state", "epochs", "best val_acc", "time left"]
+    machines = [machine_of(plan.folder(fold)) for fold in folds]
+    if any(machines):
+        header.append("machine")
+        rows = [[*row, where["machine"] if where else "here"] for row, where in zip(rows, machines, strict=True)]
+    table = aligned([header, *rows], left=2)
     if histories is None:
         return table
     accuracy, loss = (_curves([histories[fold] for fold in folds], name) for name in ("accuracy", "loss"))

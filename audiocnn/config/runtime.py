@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from audiocnn.config.hub_names import REPOSITORY_PATTERN
 from audiocnn.config.settings import Settings, read_settings
@@ -15,6 +15,8 @@ from audiocnn.processes import usable_cores, usable_memory
 
 _RUNTIME_FILE = Path("runtime.yaml")
 _DEV = Path("/dev")
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")  # HOST:PORT
+MANY = 1 << 20  # more folds than there are slots anywhere
 
 
 class CheckpointSettings(Settings):
@@ -44,19 +46,48 @@ class HubSettings(Settings):
     upload: Literal["epochs", "best", "none"] = "epochs"
 
 
+class EngineSettings(Settings):
+    """Where folds train: `local`, on this machine, or `ray`, on the machines of a Ray cluster.
+
+    address: HOST:PORT of the cluster's head; null takes RAY_ADDRESS. ship_every: seconds between two times that a
+    fold's checkpoint comes here. lost_after: seconds of silence after which a fold is lost and goes on elsewhere.
+    mix_kinds: whether a fold may go on on a machine whose arithmetic differs from that of the machine it began on.
+    """
+
+    kind: Literal["local", "ray"] = "local"
+    address: str | None = None
+    ship_every: Annotated[float, Field(strict=False, gt=0, le=3600)] = 10.0
+    lost_after: Annotated[float, Field(strict=False, ge=5, le=3600)] = 60.0
+    mix_kinds: bool = False
+
+    @field_validator("address")
+    @classmethod
+    def _names_host_and_port(cls, address: str | None) -> str | None:
+        if address is not None and not is_address(address):
+            raise ValueError("HOST:PORT of the cluster's head, such as 192.168.1.10:6379")
+        return address
+
+
 class Runtime(Settings):
     """runtime.yaml as a whole.
 
     jobs: folds that train side by side; `auto` is one a core at one thread each, as far as memory
-    goes, or jobs_per_gpu on every GPU.
+    goes, or jobs_per_gpu on every GPU. With an engine of more machines: all slots that it has.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     jobs: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     jobs_per_gpu: Annotated[int, Field(ge=1)] = 1
+    engine: EngineSettings = EngineSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     wandb: WandbSettings = WandbSettings()
     hub: HubSettings = HubSettings()
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is HOST:PORT."""
+    match = _ADDRESS.fullmatch(text)
+    return match is not None and 0 < int(match[2]) < 1 << 16
 
 
 def read_runtime(path: Path = _RUNTIME_FILE) -> Runtime:
@@ -134,6 +165,8 @@ def job_count(runtime: Runtime, device: str, threads: int, fold_memory: int) -> 
     """
     if runtime.jobs != "auto":
         return runtime.jobs
+    if runtime.engine.kind != "local":
+        return MANY
     if device != "cpu":
         return max(1, len(visible_gpus(device))) * runtime.jobs_per_gpu
     return max(1, min(usable_cores() // threads, usable_memory() // fold_memory))

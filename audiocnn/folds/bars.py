@@ -34,6 +34,7 @@ class FoldBars:
         self._epochs, self._done, self._where = epochs, done, where
         self._run = _bar()
         self._bars: dict[int, tqdm] = {}  # type: ignore[type-arg]
+        self._cluster: tqdm | None = None  # type: ignore[type-arg]
         self._start = time.time()
         self._every = 0.0 if sys.stdout.isatty() else seconds_between_lines()
         self._said: dict[str, float] = {}
@@ -45,6 +46,8 @@ class FoldBars:
     def __exit__(self, *exception: object) -> None:
         for bar in (*self._bars.values(), self._run):
             bar.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
     def say(self, lines: Sequence[str]) -> None:
         """Prints the workers' lines, above the bars; without a terminal not every epoch's."""
@@ -61,6 +64,12 @@ class FoldBars:
         """Takes away the ^C that a terminal shows behind the run's line."""
         if not self._run.disable:
             sys.stderr.write("\r\x1b[K")
+
+    def show_cluster(self, line: str) -> None:
+        """The line on the cluster, on a terminal."""
+        if self._cluster is None:
+            self._cluster = tqdm(leave=False, disable=None, bar_format="{desc}")
+        self._cluster.set_description_str(line)
 
     def update(self) -> None:
         """Brings the bars up to date."""

@@ -9,10 +9,11 @@ from audiocnn.checkpoints.key import code_digests, fold_key
 from audiocnn.checkpoints.training_state import read_finished
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.params import Params
-from audiocnn.config.runtime import Runtime, checkpoint_root, device_type
+from audiocnn.config.runtime import Runtime, checkpoint_root
 from audiocnn.config.train_params import TrainParams
 from audiocnn.data.prepared import Meta, read_meta, verify_arrays
 from audiocnn.errors import UserError
+from audiocnn.folds.ray_process import device_of_folds
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,5 @@ def make_plan(params: Params, runtime: Runtime, prepared: Path, root: Path | Non
             f"params.yaml: folds lists {max(params.folds)}, but the data in {prepared} has {count} folds: "
             f"set folds: {list(range(count))}."
         )
-    return Plan(
-        prepared, root or checkpoint_root(), meta, params.model, params.train, device_type(runtime), code_digests()
-    )
+    root = root or checkpoint_root()
+    return Plan(prepared, root, meta, params.model, params.train, device_of_folds(runtime, root), code_digests())

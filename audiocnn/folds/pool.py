@@ -1,8 +1,7 @@
-"""Handing folds out to worker processes on this machine: the one place that knows how work reaches a processor.
+"""The local engine: folds are handed out to worker processes on this machine.
 
 Every worker gets the whole list and takes the folds whose lock is free, so a fast one takes more of them. All they tell
-each other and us goes through the checkpoint folders; another engine (a cluster's) only has to start the same worker
-elsewhere.
+each other and us goes through the checkpoint folders.
 """
 
 import os
@@ -51,6 +50,7 @@ class WorkerJob(Settings):
 
     root: the checkpoint root. session: the dvc run. group: the W&B group. supervisor: the process id of its parent.
     done: how many of the run's folds were finished before.
+    remote: whether it trains for another machine, which holds the folds' locks and shows them.
     """
 
     keys: dict[int, str]
@@ -64,6 +64,7 @@ class WorkerJob(Settings):
     supervisor: int
     runtime: Runtime
     done: int = 0
+    remote: bool = False
 
     @classmethod
     def of(cls, plan: Plan, keys: Mapping[int, str], session: str, runtime: Runtime, done: int = 0) -> "WorkerJob":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.key import code_digests, fold_key
-from audiocnn.checkpoints.progress import write_progress
+from audiocnn.checkpoints.progress import write_history, write_progress
 from audiocnn.config.runtime import WandbSettings
 from audiocnn.config.train_params import effective_params
 from audiocnn.data.prepared import read_meta
@@ -25,12 +25,16 @@ _EPOCH_LINE = {"loss": "  loss", "accuracy": " acc", "val_loss": "  val", "val_a
 _WRITE_EVERY = 0.5  # seconds between two writes of progress.json
 
 
+def keys_are_current(job: WorkerJob) -> bool:
+    """Whether the code and the data here are what the KEYs were made of."""
+    meta, code = read_meta(Path(job.prepared)), code_digests()
+    return all(fold_key(f, job.model, job.train, meta, job.device, code) == key for f, key in job.keys.items())
+
+
 def check_keys(job: WorkerJob) -> None:
     """Raises UserError where the code or data is no longer what the KEYs were made of."""
-    meta, code = read_meta(Path(job.prepared)), code_digests()
-    for fold, key in job.keys.items():
-        if fold_key(fold, job.model, job.train, meta, job.device, code) != key:
-            raise UserError("the code or the data changed while folds trained: run the same command again.")
+    if not keys_are_current(job):
+        raise UserError("the code or the data changed while folds trained: run the same command again.")
 
 
 class Reporter:
@@ -57,6 +61,7 @@ class Reporter:
 
     def starting(self, model: "nn.Module", progress: "Progress") -> None:
         self._best_accuracy = progress.best_accuracy
+        self._write_history(progress)
         self._tracker = fold_tracker(
             self._settings,
             group=self._job.group,
@@ -85,6 +90,7 @@ class Reporter:
         self._seconds_per_epoch = time.monotonic() - self._epoch_start
         self._epoch_start = time.monotonic()
         self._write_progress(epoch + 1, 0, 1)
+        self._write_history(progress)
         if self._tracker is not None:
             self._tracker.log_epoch(epoch, metrics)
         numbers = "".join(f"{label} {metrics[name]:.4f}" for name, label in _EPOCH_LINE.items() if name in metrics)
@@ -95,6 +101,10 @@ class Reporter:
         epoch, accuracy = progress.best_epoch, progress.best_accuracy
         chosen = accuracy >= 0
         self.say(f"finished, best epoch {epoch} with val_acc {accuracy:.4f}" if chosen else f"finished, epoch {epoch}")
+
+    def _write_history(self, progress: "Progress") -> None:
+        if self._job.remote:  # its W&B run is where the command runs
+            write_history(self._folder, progress.history)
 
     def _write_progress(self, epoch: int, batch: int, batches: int) -> None:
         write_progress(

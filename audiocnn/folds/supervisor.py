@@ -8,9 +8,10 @@ from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked, require_w
 from audiocnn.config.runtime import Runtime, job_count
 from audiocnn.files import write_atomically
 from audiocnn.folds.dvc import current_session, dvc_has
+from audiocnn.folds.engines import ENGINES
 from audiocnn.folds.memory import fold_memory
 from audiocnn.folds.plan import Plan
-from audiocnn.folds.pool import WorkerJob, run_workers
+from audiocnn.folds.pool import WorkerJob
 from audiocnn.folds.uploads import uploads
 from audiocnn.processes import StopSignal
 from audiocnn.text import displayed
@@ -22,7 +23,9 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     A fold that fails leaves its error in its folder (error_of) and does not keep the others from training.
     """
     session = current_session()
-    jobs = job_count(runtime, plan.device, plan.train.threads, fold_memory(plan))
+    memory = fold_memory(plan)
+    jobs = job_count(runtime, plan.device, plan.train.threads, memory)
+    train = ENGINES[runtime.engine.kind]
     waiting = [fold for fold in folds if plan.results(fold) is None]
     for fold in waiting:
         require_writable(plan.folder(fold))
@@ -30,7 +33,7 @@ def train_folds(plan: Plan, folds: Sequence[int], runtime: Runtime, stop: StopSi
     with uploads(runtime.hub, plan.root, {fold: plan.folder(fold) for fold in waiting}):
         while waiting:
             keys = {fold: plan.key(fold) for fold in waiting}
-            run_workers(WorkerJob.of(plan, keys, session, runtime, len(folds) - len(waiting)), jobs, stop)
+            train(WorkerJob.of(plan, keys, session, runtime, len(folds) - len(waiting)), jobs, memory, stop)
             waiting = [f for f in waiting if plan.results(f) is None and error_of(plan.folder(f), session) is None]
             for fold in waiting:
                 _wait_for_other(plan, fold, stop)

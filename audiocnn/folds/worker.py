@@ -67,7 +67,9 @@ def _try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None
             train_fold(fold_job, reporter)
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001  # the boundary of a fold: the others go on
+        except Exception as error:  # the boundary of a fold: the others go on
+            if job.remote and isinstance(error, OSError):
+                raise  # that machine's trouble and not the fold's, which goes on elsewhere
             sentence = sentence_of(error)
             if sentence is None:
                 traceback.print_exc()

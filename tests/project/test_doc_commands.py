@@ -25,8 +25,8 @@ from tests.support.paths import ROOT
 from tests.support.recordings import write_sounds as write_chirps
 from tests.support.voices import VOICES, WORDS
 
-# Documents whose blocks another test runs, all of them.
-RUN_ELSEWHERE = {"many-machines.md": "test_many_machines.py"}
+# Documents whose blocks another test runs, all of them, or which take a cluster: what they do there is tested.
+RUN_ELSEWHERE = {"run-cache.md": "test_run_cache.py", "many-machines.md": "tests/folds/test_ray.py"}
 # Commands that are not run, and why. `make` and `dvc` are asked whether they know them.
 NOT_RUN = {
     "git clone REPOSITORY audiocnn && cd audiocnn": "the network, and an address that each reader knows",
@@ -87,7 +87,7 @@ def test_every_block_is_run_or_said_not_to_be() -> None:
     known = {"console", "bash", "python", *NOT_RUN_BLOCKS}
     assert {block.language for document in DOCUMENTS for block in blocks(document)} <= known
     scripts = {block.document.name for block in documents("bash", "yaml")}
-    assert scripts <= set(RUN_ELSEWHERE), "a new script: run it as test_many_machines.py runs its own"
+    assert scripts <= set(RUN_ELSEWHERE), "a new script: run it as test_run_cache.py runs its own"
     said = {command.text for command in COMMANDS}
     assert {*NOT_RUN, *NOT_RUN_WITH, *GIVEN, *COMPARED} <= said, "no document says this any more"
 

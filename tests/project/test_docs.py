@@ -24,7 +24,7 @@ IN_GIT = ("audiocnn/", "stages/", "tests/", "benchmarks/", "docs/", ".github/", 
 OUTS = ("data/", "models/", "results/", "metrics/")
 EXAMPLES = {"data/staging", "data/esc10", "data/words"}  # places that no stage's outs name
 CHECKPOINTS = {TRAINING_STATE, BEST_MODEL, "epoch_E.pt", "epoch_E.safetensors"}
-KEY = re.compile(r"(data|model|train|checkpoints|wandb|hub)\.([a-z_0-9]+(?:\.[a-z_0-9]+)*)")
+KEY = re.compile(r"(data|model|train|engine|checkpoints|wandb|hub)\.([a-z_0-9]+(?:\.[a-z_0-9]+)*)")
 ABSOLUTE = re.compile(r"(?<![\w.}])/(home|root|work|tmp|mnt|Users|private)\b")
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""docs/many-machines.md: its blocks, as they stand there, train the folds in several clones and aggregate in another.
+"""docs/run-cache.md: its blocks, as they stand there, train the folds in several clones and aggregate in another.
 
 The machines are folders, and `sbatch`, `ssh` and `scp` run here what they would have run elsewhere. The tiny dataset
 has three folds instead of ten.
@@ -17,7 +17,7 @@ from tests.support.documents import Block, blocks
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
-DOCUMENT = blocks(ROOT / "docs/many-machines.md")
+DOCUMENT = blocks(ROOT / "docs/run-cache.md")
 FEWER_FOLDS = {"--array=0-9": "--array=1-2", "0 2 4 6 8": "0 2", "1 3 5 7 9": "1"}
 STAND_INS = {
     "sbatch": """
