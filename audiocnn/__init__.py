@@ -12,12 +12,13 @@ __version__ = "0.1.0"
 __all__ = ["UserError", "__version__", "load"]
 
 
-def load(source: str | Path = "models", fold: int | None = None) -> "Classifier":
+def load(source: str | Path = "models", fold: int | None = None, *, all_clips: bool = False) -> "Classifier":
     """The networks of a finished cross-validation, ready for sounds. Raises UserError.
 
     source: a folder with model_fold_K_best.safetensors, one such file, or hf://OWNER/NAME[@REVISION].
-    fold: one fold's network, counted from 0; None: the mean over all of them.
+    fold: one fold's network, counted from 0; None: the mean over all of them. all_clips: the network that is trained
+    on all clips.
     """
     from audiocnn.inference.classifier import load as load_classifier  # torch takes seconds to import
 
-    return load_classifier(source, fold)
+    return load_classifier(source, fold, all_clips)

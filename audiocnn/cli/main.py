@@ -8,6 +8,7 @@ import audiocnn
 from audiocnn.cli import (
     clean,
     compare,
+    export,
     features,
     predict,
     preset,
@@ -23,7 +24,7 @@ from audiocnn.errors import UserError, run_command
 
 Command = Callable[[argparse.Namespace], int | None]
 
-_COMMANDS = (results, compare, report, preset, train, status, clean, features, predict, publish, verify, upload)
+_COMMANDS = (results, compare, report, preset, train, status, clean, features, predict, export, publish, verify, upload)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,7 +38,9 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("predict", help="name the class of sound files, with its probability")
     parser.add_argument("files", nargs="+", metavar="FILE", help="sound, .npy spectrogram, folder, or - for a list")
     parser.add_argument("--models", default="models", metavar="PLACE", help="folder or hf://OWNER/NAME[@REV] (models)")
-    parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
+    which.add_argument("--all-clips", action="store_true", help="the network that is trained on all clips")
     parser.add_argument("--hop", type=float, metavar="S", help="between a recording's windows (default: a window)")
     parser.add_argument("--over-windows", choices=("mean", "max"), help="one answer a recording, not a window")
     parser.add_argument("--top", type=int, metavar="N", help="the N likeliest classes (default: 1, with --json all)")
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     from audiocnn.inference.find_weights import find_weights
     from audiocnn.inference.predictor import Predictor
 
-    models = load_models(find_weights(_place(options.models), options.fold))
+    models = load_models(find_weights(_place(options.models), options.fold, options.all_clips))
     _say_what_they_are(models[0])
     predictor = Predictor(models, _hop(options, models[0], files), options.over_windows)
     write = _writer(options, files, models[0].classes)

@@ -22,10 +22,10 @@ from audiocnn.sound.windows import WindowCutter
 Sound: TypeAlias = Any  # a file's path, or samples: numpy or torch, float or int16, (samples,) or (channels, samples)
 
 
-def load(source: str | Path = "models", fold: int | None = None) -> "Classifier":
+def load(source: str | Path = "models", fold: int | None = None, all_clips: bool = False) -> "Classifier":
     """What `audiocnn.load` does; it describes the arguments. Raises UserError."""
     require_audio()
-    models = load_models(find_weights(source, fold))
+    models = load_models(find_weights(source, fold, all_clips))
     recipe = models[0].recipe
     if recipe is None:
         raise UserError(f"{source} holds no recipe to make spectrograms: train on data that 'audiocnn features' made.")

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from audiocnn.config.all_clips import ALL_CLIPS_WEIGHTS
 from audiocnn.config.hub_names import model_name
 from audiocnn.config.outs import weights_name, weights_number
 from audiocnn.errors import UserError
@@ -13,16 +14,18 @@ LARGEST_FILE = 1 << 30  # bytes; the published network takes 1.1 MB
 _LARGEST_METADATA = 1 << 20  # bytes
 
 
-def find_weights(source: str | Path, fold: int | None) -> list[Path]:
-    """The weights files that `source` names: those of one fold, counted from 0, or of all folds in order.
+def find_weights(source: str | Path, fold: int | None, all_clips: bool = False) -> list[Path]:
+    """The weights files that `source` names: of one fold, counted from 0; of all folds in order; or of all clips.
 
     source: a .safetensors file, a folder that holds model_fold_K_best.safetensors, or a repository of the Hub that
-    does, [hf://]OWNER/NAME[@REVISION]; its files come into the Hub client's cache. Raises UserError.
+    does, [hf://]OWNER/NAME[@REVISION]; its files come into the Hub client's cache. all_clips: the one network that is
+    trained on all clips, which is also taken where nothing else is there. Raises UserError.
     """
     path = Path(source)
     name = None if path.exists() else model_name(str(source))
     if path.is_dir():
-        return _select((file.name for file in path.iterdir()), fold, lambda name: path / name, str(source))
+        names = (file.name for file in path.iterdir())
+        return _select(names, fold, all_clips, lambda name: path / name, str(source))
     if path.exists() or path.suffix == ".safetensors":
         return [path]
     if name is None:
@@ -30,11 +33,21 @@ def find_weights(source: str | Path, fold: int | None) -> list[Path]:
     from audiocnn.hub.models import ModelRepository
 
     repository = ModelRepository(name, LARGEST_FILE)
-    return _select(repository.names, fold, repository.fetch, str(source))
+    return _select(repository.names, fold, all_clips, repository.fetch, str(source))
 
 
-def _select(names: Iterable[str], fold: int | None, fetch: Callable[[str], Path], where: str) -> list[Path]:
-    numbers = sorted({number for number in map(weights_number, names) if number is not None})
+def _select(
+    names: Iterable[str], fold: int | None, all_clips: bool, fetch: Callable[[str], Path], where: str
+) -> list[Path]:
+    present = set(names)
+    numbers = sorted({number for number in map(weights_number, present) if number is not None})
+    has_all_clips = ALL_CLIPS_WEIGHTS in present
+    if all_clips and not has_all_clips:
+        raise UserError(
+            f"{where} holds no {ALL_CLIPS_WEIGHTS}: train it with 'audiocnn train --all-clips', or name a --fold."
+        )
+    if has_all_clips and (all_clips or (not numbers and fold is None)):
+        return [fetch(ALL_CLIPS_WEIGHTS)]
     if not numbers:
         raise UserError(
             f"{where} holds no {weights_name(0)} or the like: train with 'dvc repro', or name another place."
