@@ -24,7 +24,7 @@ def log_mel(sound: Floats, recipe: Recipe) -> Floats:
     """
     if recipe.floor == "relative":
         sound = _at_full_level(sound)
-    filters = _mel_filters(recipe.rate, recipe.n_fft, recipe.n_mels, recipe.fmin, recipe.fmax or recipe.rate / 2)
+    filters = mel_filters(recipe.rate, recipe.n_fft, recipe.n_mels, recipe.fmin, recipe.fmax or recipe.rate / 2)
     mels = filters.astype(sound.dtype) @ _power(sound, recipe).T
     floor = _POWER_FLOOR * mels.max() if recipe.floor == "relative" and mels.any() else _POWER_FLOOR
     mels = np.maximum(mels, floor)
@@ -52,7 +52,7 @@ def _power(sound: Floats, recipe: Recipe) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Floats:
+def mel_filters(rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Floats:
     """Triangles of equal area over the bins, feet on their neighbours' peaks, float64 (mels, n_fft // 2 + 1).
 
     M. Slaney, Auditory Toolbox, 1998.
