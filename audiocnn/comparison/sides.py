@@ -35,6 +35,7 @@ def together(name: str, runs: Sequence[RevisionResults]) -> RevisionResults:
         {key: _values([run.inputs.get(key) for run in runs]) for key in names} if all(r.inputs for r in runs) else {},
         set.union(*(run.data for run in runs)),
         sorted({path for run in runs for path in run.stale}),
+        min(run.clips for run in runs),
     )
 
 

@@ -43,9 +43,9 @@ from audiocnn.folds.pool import KEEP_LARGE_BLOCKS, WorkerJob, worker_environment
 from audiocnn.folds.ray_engine import ClusterJob
 from audiocnn.folds.ray_process import DEVICE
 from audiocnn.folds.shipped_code import shipped_code
-from audiocnn.folds.status import duration
 from audiocnn.folds.wandb_log import say as tell_line
 from audiocnn.processes import StopSignal, end_with
+from audiocnn.text import duration
 from audiocnn.tracking.config import wandb_config
 
 _POLL = 0.2  # seconds between two looks at the mailbox

@@ -22,7 +22,7 @@ from audiocnn.errors import UserError
 from audiocnn.inference.ensemble import class_probabilities
 from audiocnn.inference.pretrained import PretrainedAudioCNN
 from audiocnn.model.network import AudioCNN
-from audiocnn.sound.log_mel import mel_filters, log_mel
+from audiocnn.sound.log_mel import log_mel, mel_filters
 from audiocnn.sound.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 The page asks for itself again every few seconds, so a browser that has it open follows without a server.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,15 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from audiocnn.checkpoints.folder import checkpoint_name
-from audiocnn.checkpoints.pytorch import load_pytorch
-from audiocnn.checkpoints.training_state import load_training_state_json
-from audiocnn.checkpoints.verified import DamagedCheckpointError
 from audiocnn.config.outs import FOLD_RESULTS, METRICS, fold_result_name
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows
 from audiocnn.evaluation.fold_results import read_fold_results
 from audiocnn.files import write_atomically
+from audiocnn.folds.history import History, fold_history
 from audiocnn.folds.plan import Plan
 from audiocnn.folds.status import fold_status
 from audiocnn.report.page import REPORT, render_page, write_report
@@ -30,23 +26,20 @@ _POLL = 2.0  # seconds between two looks at the folds
 _RELOAD = 5  # seconds after which the page asks for itself again
 _SIZE = (4.7, 3.2)  # inches
 
-History = Mapping[str, Sequence[float]]
-"""One value an epoch of loss and accuracy, and where clips validate of val_loss and val_accuracy."""
-
 
 def watch_report(plan: Plan, folds: Sequence[int], root: Path = Path(), recordings: Path | None = None) -> Path:
     """Keeps report/index.html up to date until metrics/ holds the results of all `folds`; returns its path.
 
     The last page is write_report's. Raises UserError where that one does.
     """
-    histories: dict[int, tuple[int, History]] = {}
+    histories: dict[int, History] = {}
     shown: Sequence[tuple[str, ...]] = []
     while not _is_aggregated(plan, folds, root):
         states = [(str(fold), *fold_status(plan, fold)) for fold in folds]
         if states != shown:
             for fold in folds:
-                histories[fold] = _history(plan, fold, histories.get(fold, (0, {})))
-            _write(root, states, {fold: history for fold, (_, history) in histories.items()})
+                histories[fold] = fold_history(plan, fold, histories.get(fold, {}))
+            _write(root, states, histories)
             shown = states
         time.sleep(_POLL)
     return write_report(root, recordings)
@@ -63,22 +56,6 @@ def _is_aggregated(plan: Plan, folds: Sequence[int], root: Path) -> bool:
         return (root / METRICS / "folds.csv").read_bytes() == table.encode()
     except (OSError, UserError):
         return False  # DVC is at work on them
-
-
-def _history(plan: Plan, fold: int, known: tuple[int, History]) -> tuple[int, History]:
-    """How many epochs of a fold are committed, and their metrics; `known`, where nothing was committed since."""
-    if (results := plan.results(fold)) is not None:
-        history: History = json.loads(results[fold_result_name(fold)])["history"]
-        return len(history["loss"]), history
-    folder = plan.folder(fold)
-    state = load_training_state_json(folder, fold)
-    epochs, name = state["last_epoch"], checkpoint_name(state["last_epoch"] - 1)
-    if epochs == known[0] or name not in state.get("files", {}):
-        return known
-    try:
-        return epochs, load_pytorch(folder / name, state["files"][name])["parts"]["progress"]["history"]
-    except (DamagedCheckpointError, KeyError):
-        return known  # the next epoch has taken its place
 
 
 def _write(root: Path, states: Sequence[Sequence[str]], histories: Mapping[int, History]) -> None:
