@@ -2,8 +2,9 @@
 
     python -m benchmarks.run --rounds 5 --steps 6
 
-`make bench` starts it. Each round is three processes of benchmarks.step, one after the other: the plain loop, then
-audiocnn's own training with train.arithmetic `native` and `portable`, all with batches of 32 clips and one thread.
+`make bench` starts it. Each round is four processes of benchmarks.step, one after the other: the plain loop, then
+audiocnn's own training with train.arithmetic `native`, `portable`, and `native` with train.precision `bf16`. All with
+batches of 32 clips and one thread.
 Prints the machine, and a Markdown table with a line a dataset: UrbanSound8K's (128, 173), generated; ESC-10 and the
 spoken digits where ../shared/data has them.
 Nothing passes or fails.
@@ -27,11 +28,12 @@ from tqdm import tqdm
 
 from audiocnn.data.prepare import prepare
 from audiocnn.folds.pool import worker_environment
+from benchmarks.step import settings
 from benchmarks.timing import ratio
 from tests.support.paths import ROOT, SHARED
 
-KINDS = ("plain", "native", "portable")
-RATIOS = (("plain", "native"), ("plain", "portable"), ("portable", "native"))
+KINDS = ("plain", "native", "portable", "bf16")
+RATIOS = (("plain", "native"), ("plain", "portable"), ("portable", "native"), ("plain", "bf16"), ("native", "bf16"))
 PUBLISHED = (400, 128, 173)  # clips, mels, frames: UrbanSound8K's spectrograms, enough of them for some steps
 
 
@@ -43,10 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine()}\n")
     print(
-        "| data | plain step, s | native, s | portable, s | plain / native | plain / portable | portable / native "
-        "| start to first step, s | peak MB |"
+        "| data | plain step, s | native, s | portable, s | bf16, s | plain / native | plain / portable "
+        "| portable / native | plain / bf16 | native / bf16 | start to first step, s | peak MB |"
     )
-    print("|---" * 9 + "|")
+    print("|---" * 12 + "|")
     with tempfile.TemporaryDirectory() as folder:
         for name, prepared in datasets(Path(folder)):
             print(row(name, prepared, options.rounds, options.steps), flush=True)
@@ -110,7 +112,7 @@ def row(name: str, prepared: Path, rounds: int, steps: int) -> str:
 def measure(kind: str, prepared: Path, steps: int) -> dict[str, float]:
     """What one process of benchmarks.step printed."""
     command = [sys.executable, "-m", "benchmarks.step", kind, str(prepared), "--steps", str(steps)]
-    variables = dict(os.environ) if kind == "plain" else worker_environment(kind)
+    variables = dict(os.environ) if kind == "plain" else worker_environment(settings(kind)["arithmetic"])
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured

@@ -1,6 +1,6 @@
 """Measures a training step in this process, for benchmarks.run, which starts it once for each number.
 
-    python -m benchmarks.step plain|native|portable PREPARED_FOLDER --steps 6
+    python -m benchmarks.step plain|native|portable|bf16 PREPARED_FOLDER --steps 6
 
 Trains the first fold for some batches of 32 clips, with one thread. Prints one line of JSON: `step`, the median seconds
 of a step without the first; `first`, the seconds from the start of the process to the end of the first step; `peak_mb`,
@@ -38,8 +38,13 @@ class Clock:
     def finishing(self, *state: Any) -> None: ...
 
 
-def ours(prepared: Path, steps: int, arithmetic: Any) -> list[float]:
-    """Seconds of each step of audiocnn's own training, by train.arithmetic."""
+def settings(kind: str) -> dict[str, str]:
+    """The values of `train` that a kind of step is measured with."""
+    return {"arithmetic": "native", "precision": "bf16"} if kind == "bf16" else {"arithmetic": kind}
+
+
+def ours(prepared: Path, steps: int, kind: str) -> list[float]:
+    """Seconds of each step of audiocnn's own training, by train.arithmetic; `bf16`: native, with that precision."""
     from audiocnn.config.model_params import ModelParams
     from audiocnn.config.train_params import TrainParams
     from audiocnn.data.dataset import FoldData, open_dataset, split_rows
@@ -48,7 +53,8 @@ def ours(prepared: Path, steps: int, arithmetic: Any) -> list[float]:
     from audiocnn.training.state import FoldJob, FoldState
 
     meta = read_meta(prepared)
-    job = FoldJob(0, "", prepared, prepared, meta, ModelParams(), TrainParams(arithmetic=arithmetic))
+    train = TrainParams.model_validate(settings(kind))
+    job = FoldJob(0, "", prepared, prepared, meta, ModelParams(), train)
     data = FoldData(open_dataset(prepared, "cpu"), *split_rows(prepared, meta, 0, "held_out"))
     clock = Clock(steps)
     with contextlib.suppress(StopIteration):
@@ -69,14 +75,14 @@ def plain(prepared: Path, steps: int) -> list[float]:
 def main() -> None:
     """Prints one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["plain", "native", "portable"])
+    parser.add_argument("kind", choices=["plain", "native", "portable", "bf16"])
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--steps", type=int, default=6)
     options = parser.parse_args()
     if options.kind != "plain":
         from tests.support.worker_environment import start_as_worker
 
-        start_as_worker(options.kind)
+        start_as_worker(settings(options.kind)["arithmetic"])
     import torch
 
     torch.set_num_threads(1)

@@ -4,9 +4,10 @@
 
 Both train every fold for the same number of epochs on the same arrays. `dvc repro` starts from prepared data, and its
 time includes DVC, the checkpoints, the metrics and the plots' tables. The plain loop (benchmarks/plain.py) trains one
-fold after the other, with all threads. The runs alternate: plain, then train.arithmetic `native`, then `portable`.
-Prints a line of a Markdown table: the dataset, its folds, the epochs, the three medians in seconds, and the median and
-range of the ratios plain / native, plain / portable and portable / native.
+fold after the other, with all threads. The runs alternate: plain, then train.arithmetic `native`, then `portable`, then
+`native` with train.precision `bf16`.
+Prints a line of a Markdown table: the dataset, its folds, the epochs, the four medians in seconds, and the median and
+range of the ratios plain / native, plain / portable, portable / native, plain / bf16 and native / bf16.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import yaml
 from tqdm import tqdm
 
 from benchmarks.run import KINDS, RATIOS
+from benchmarks.step import settings
 from benchmarks.timing import ratio, run_quietly, seconds
 from tests.support.paths import ROOT
 
@@ -52,7 +54,7 @@ def main() -> None:
         for _ in tqdm(range(options.runs), desc=options.source.name, disable=None, leave=False):
             plain = [sys.executable, "-c", PLAIN, f"{clone}/data/prepared", str(options.epochs)]
             runs.append({"plain": seconds(plain, ROOT)})
-            runs[-1] |= {kind: repro(clone, kind) for kind in ("native", "portable")}
+            runs[-1] |= {kind: repro(clone, kind) for kind in KINDS if kind != "plain"}
             print(" ".join(f"{kind} {value:.0f} s" for kind, value in runs[-1].items()), file=sys.stderr)
     medians = [f"{statistics.median(run[kind] for run in runs):.0f}" for kind in KINDS]
     times = {kind: [run[kind] for run in runs] for kind in KINDS}
@@ -60,10 +62,10 @@ def main() -> None:
     print(f"| {' | '.join([options.source.name, str(options.folds), str(options.epochs), *medians, *ratios])} |")
 
 
-def repro(clone: Path, arithmetic: str) -> float:
+def repro(clone: Path, kind: str) -> float:
     """The seconds of `dvc repro` from prepared data, with nothing trained before."""
     params = yaml.safe_load((clone / "params.yaml").read_text())
-    params["train"]["arithmetic"] = arithmetic
+    params["train"] |= {"precision": "float32", **settings(kind)}
     (clone / "params.yaml").write_text(yaml.safe_dump(params))
     for name in ("checkpoints", "models", "results", ".dvc/cache/runs"):
         shutil.rmtree(clone / name, ignore_errors=True)

@@ -37,7 +37,12 @@ def add_parser(commands: Commands) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser("predict", help="name the class of sound files, with its probability")
     parser.add_argument("files", nargs="+", metavar="FILE", help="sound, .npy spectrogram, folder, or - for a list")
-    parser.add_argument("--models", default="models", metavar="PLACE", help="folder or hf://OWNER/NAME[@REV] (models)")
+    parser.add_argument(
+        "--models",
+        action="append",
+        metavar="PLACE",
+        help="folder or hf://OWNER/NAME[@REV] (models); once more for each further run whose networks vote, too",
+    )
     parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
     parser.add_argument("--hop", type=float, metavar="S", help="between a recording's windows (default: a window)")
     parser.add_argument("--over-windows", choices=("mean", "max"), help="one answer a recording, not a window")
@@ -56,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
     from audiocnn.inference.find_weights import find_weights
     from audiocnn.inference.predictor import Predictor
 
-    models = load_models(find_weights(_place(options.models), options.fold))
+    options.models = options.models or ["models"]
+    places = [_place(place) for place in options.models]
+    models = load_models([path for place in places for path in find_weights(place, options.fold)])
     _say_what_they_are(models[0])
     predictor = Predictor(models, _hop(options, models[0], files), options.over_windows)
     write = _writer(options, files, models[0].classes)
@@ -122,8 +129,8 @@ def _hop(options: argparse.Namespace, model: "PretrainedAudioCNN", files: Sequen
     if recipe is None:
         if sound is not None:
             raise UserError(
-                f"{sound} is taken for a sound, and the weights in {options.models} hold no recipe to make a "
-                "spectrogram of it: give .npy spectrograms, or train on a folder that 'audiocnn features' made."
+                f"{sound} is taken for a sound, and the weights in {', '.join(options.models)} hold no recipe to make "
+                "a spectrogram of it: give .npy spectrograms, or train on a folder that 'audiocnn features' made."
             )
         return math.inf
     least = recipe.hop_length / recipe.rate

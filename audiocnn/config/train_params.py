@@ -22,6 +22,8 @@ LEVERS = (
     "label_smoothing",
     "normalise",
     "ema_decay",
+    "test_crops",
+    "calibrate",
     "augment",
 )
 
@@ -34,6 +36,8 @@ class TrainParams(Settings):
     lr_patience are `plateau`'s. label_smoothing: the share of a label that goes to all classes alike.
     normalise: the input by mean and standard deviation of the training clips, over all bands or of each. ema_decay: the
     weights that are measured and kept are an exponential moving average over the steps; 0: those of the last step.
+    test_crops: a clip's answer is the mean over so many windows of augment.crop's share of it; 1: the whole clip's.
+    calibrate: the logits are divided by a temperature that is fitted on the validation clips after training.
     precision: `tf32` lets a GPU multiply with 10 bits of mantissa; `bf16` runs convolutions and products in bfloat16.
     arithmetic: `portable` gives the same bytes on every x86-64 CPU with AVX2 and FMA; `native` takes the widest
     instructions of the CPU at hand. It says nothing about GPUs and other CPUs.
@@ -58,6 +62,8 @@ class TrainParams(Settings):
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     normalise: Literal["none", "global", "mel"] = "none"
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    test_crops: Annotated[int, Field(ge=1, le=100)] = 1
+    calibrate: bool = False
     augment: AugmentParams = AugmentParams()
 
     @model_validator(mode="after")
@@ -68,6 +74,12 @@ class TrainParams(Settings):
             raise ValueError("warmup_epochs is the start of schedule: cosine, so set that beside it")
         if self.warmup_epochs >= self.epochs and self.warmup_epochs:
             raise ValueError(f"warmup_epochs is {self.warmup_epochs}, expected fewer than the {self.epochs} epochs")
+        if self.test_crops > 1 and self.augment.crop == 1:
+            raise ValueError("test_crops are windows of augment.crop's share of a clip, so set that below 1 beside it")
+        if self.calibrate and self.validation != "previous_fold":
+            raise ValueError(
+                "calibrate takes clips that neither train nor are tested, so set validation: previous_fold beside it"
+            )
         if self.schedule == "cosine" and self.min_lr > self.lr:
             raise ValueError(
                 f"min_lr is {self.min_lr:g}, expected at most lr, {self.lr:g}, where schedule: cosine starts"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats has the same and takes 2 s to import
+from scipy.special import ndtri, stdtrit  # quantiles of the normal and of Student's t; scipy.stats takes 2 s to import
 
 _LEVEL = 0.95
 
@@ -41,3 +41,15 @@ def held_out_ratio(folds: Iterable[int], validation: str) -> float:
     """
     training = max(folds) + 1 - (2 if validation == "previous_fold" else 1)
     return 1 / max(training, 1)
+
+
+def share_interval(count: int, total: int) -> Interval:
+    """The 95 % interval of a share, `count` of `total` (at least 1) clips, taken for independent.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22, 1927: within 0 and 1, and
+    with a width where the share is 0 or 1.
+    """
+    share, z = count / total, float(ndtri((1 + _LEVEL) / 2))
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * float(np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)))
+    return max(centre - half, 0.0), min(centre + half, 1.0)

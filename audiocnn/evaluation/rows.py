@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from audiocnn.evaluation.calibration import temperatures_of_other_folds
 from audiocnn.evaluation.fold_results import FoldResult
-from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
+from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio, share_interval
 from audiocnn.evaluation.metrics import (
     Floats,
     class_recalls,
     confidences,
     cross_entropy,
+    expected_calibration_error,
     macro_f1,
     mean_std,
 )
@@ -87,19 +89,26 @@ def prediction_rows(results: Sequence[FoldResult]) -> list[Row]:
 
 
 def class_rows(results: Sequence[FoldResult]) -> list[Row]:
-    """classes.csv's rows: each class's held-out clips, and mean and std of its recall over the folds that have it."""
+    """classes.csv's rows: each class's held-out clips, mean and std of its recall over the folds that have it, and the
+    95 % interval of the recall over all of its clips.
+    """
     classes = results[0].classes
     recalls = np.stack([class_recalls(result.labels, result.predictions, len(classes)) for result in results])
-    clips = np.bincount(np.concatenate([result.labels for result in results]), minlength=len(classes))
+    labels = np.concatenate([result.labels for result in results])
+    predictions = np.concatenate([result.predictions for result in results])
+    clips = np.bincount(labels, minlength=len(classes)).tolist()
+    recognised = np.bincount(labels[labels == predictions], minlength=len(classes)).tolist()
     rows: list[Row] = []
-    for name, count, column in zip(classes, clips, recalls.T, strict=True):
+    for name, count, right, column in zip(classes, clips, recognised, recalls.T, strict=True):
         mean, std = mean_std(column[~np.isnan(column)]) if count else ("", "")
-        rows.append({"class": name, "clips": int(count), "recall_mean": mean, "recall_std": std})
+        low, high = share_interval(right, count) if count else ("", "")
+        row: Row = {"class": name, "clips": count, "recall_mean": mean, "recall_std": std}
+        rows.append(row | {"recall_low": low, "recall_high": high})
     return rows
 
 
 def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
-    """summary.json: mean and std over the folds, each at its best epoch, and the accuracies' 95 % intervals."""
+    """summary.json: mean and std over the folds at their best epochs, accuracies' 95 % intervals, calibration."""
     rows = [fold_row(result) for result in results]
     ratio = held_out_ratio((result.fold for result in results), results[0].validation)
     numbers: dict[str, Any] = {
@@ -108,7 +117,23 @@ def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
         if name in rows[0]
     }
     numbers["macro_f1"] = _rounded(mean_std(float(row["macro_f1"]) for row in rows)[0])
+    numbers["calibration"] = {name: _rounded(number) for name, number in _calibration(results).items()}
     return {"dataset": dataset_words(results[0]), "protocol": _protocol_words(results[0]), "folds": len(rows)} | numbers
+
+
+def _calibration(results: Sequence[FoldResult]) -> dict[str, float]:
+    """The expected calibration error over all held-out clips; with two folds or more also that with each fold's logits
+    divided by the temperature of the others, and the mean of the temperatures.
+    """
+    logits, labels = [result.logits for result in results], [result.labels for result in results]
+    correct = np.concatenate([result.predictions == result.labels for result in results])
+    numbers = {"error": expected_calibration_error(confidences(np.concatenate(logits)), correct)}
+    if len(results) < 2:
+        return numbers
+    temperatures = temperatures_of_other_folds(logits, labels)
+    scaled = np.concatenate([fold / temperature for fold, temperature in zip(logits, temperatures, strict=True)])
+    numbers["error_scaled"] = expected_calibration_error(confidences(scaled), correct)
+    return numbers | {"temperature": mean_std(temperatures)[0]}
 
 
 def _numbers(values: Sequence[float], ratio: float | None) -> dict[str, float]:

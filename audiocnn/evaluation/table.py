@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from audiocnn.config.outs import METRICS
 from audiocnn.data.unequal_folds import unequal_folds
 from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio
-from audiocnn.evaluation.metrics import CALIBRATION_BINS, expected_calibration_error, mean_std
+from audiocnn.evaluation.metrics import CALIBRATION_BINS, mean_std
 from audiocnn.evaluation.read import WHOLE_NUMBERS, damaged, read_metrics, validation_of
 from audiocnn.text import aligned, displayed
 
-_RECALL = ("recall_mean", "recall_std")
+_RECALL = ("recall_mean", "recall_std", "recall_low", "recall_high")
 Table = Sequence[dict[str, str]]
 
 
@@ -23,13 +21,12 @@ def print_table(metrics: Path = METRICS) -> None:
     summary, *tables = (read_metrics(metrics / name) for name in names)
     try:
         text = _text(summary, *tables)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError):
         raise damaged(metrics) from None
     print(text)
 
 
 def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Table) -> str:
-    error = _calibration_error(predictions)
     return "\n".join(
         [
             f"\n{displayed(_title(summary))}\n",
@@ -37,8 +34,9 @@ def _text(summary: dict[str, Any], folds: Table, classes: Table, predictions: Ta
             f"\n{displayed(str(summary['protocol']))}; std is over folds",
             *(_interval(name, folds) for name in ("val_acc", "test_acc") if name in folds[0]),
             *_if_unequal(folds, predictions),
-            f"expected calibration error {error:.4f} (all held-out clips, {CALIBRATION_BINS} bins)\n",
-            aligned([["class", "clips", "recall", "std"], *map(_class_cells, classes)]),
+            *_calibration(summary["calibration"]),
+            "",
+            aligned([["class", "clips", "recall", "std", "95 % from", "to"], *map(_class_cells, classes)]),
         ]
     )
 
@@ -80,7 +78,11 @@ def _class_cells(row: dict[str, str]) -> list[str]:
     return [row["class"], row["clips"], *(f"{float(cell):.4f}" if (cell := row[name]) else "-" for name in _RECALL)]
 
 
-def _calibration_error(predictions: Table) -> float:
-    confidence = np.array([float(row["confidence"]) for row in predictions])
-    correct = np.array([row["actual"] == row["predicted"] for row in predictions])
-    return expected_calibration_error(confidence, correct)
+def _calibration(numbers: dict[str, Any]) -> list[str]:
+    lines = [f"expected calibration error {numbers['error']:.4f} (all held-out clips, {CALIBRATION_BINS} bins)"]
+    if "error_scaled" in numbers:
+        lines.append(
+            f"  {numbers['error_scaled']:.4f} with logits divided by a temperature, {numbers['temperature']:.2f} on "
+            "average, fitted on the other folds"
+        )
+    return lines

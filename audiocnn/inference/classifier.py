@@ -23,10 +23,11 @@ from audiocnn.sound.windows import WindowCutter
 Sound: TypeAlias = Any  # a file's path, or samples: numpy or torch, float or int16, (samples,) or (channels, samples)
 
 
-def load(source: str | Path = "models", fold: int | None = None) -> "Classifier":
+def load(source: str | Path | Sequence[str | Path] = "models", fold: int | None = None) -> "Classifier":
     """What `audiocnn.load` does; it describes the arguments. Raises UserError."""
     require_audio()
-    models = load_models(find_weights(source, fold))
+    sources = [source] if isinstance(source, str | Path) else source
+    models = load_models([path for place in sources for path in find_weights(place, fold)])
     recipe = models[0].recipe
     if recipe is None:
         raise UserError(f"{source} holds no recipe to make spectrograms: train on data that 'audiocnn features' made.")

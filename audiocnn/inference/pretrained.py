@@ -88,6 +88,8 @@ def load_weights(path: Path) -> PretrainedAudioCNN:
         )
     model.load_state_dict(tensors)
     model.normalise_input(None if header is None else header.normalisation)
+    if header is not None:
+        model.crops, model.temperature = header.crops, header.temperature or 1.0
     model.header, model.recipe = header, recipe
     model.classes = [str(index) for index in range(sizes.classes)] if header is None else header.classes
     model.frames = None if header is None else header.frames
@@ -184,6 +186,7 @@ def _lie(header: WeightsHeader, sizes: _Sizes, recipe: Recipe | None) -> str | N
         (header.mels * header.frames <= _LARGEST_INPUT, f"{header.frames} frames"),
         (header.accuracy is None or 0 <= header.accuracy <= 1, f"accuracy {header.accuracy}"),
         (_normalises(header), "a normalisation of other bands"),
+        (header.crops is None or header.crops.frames <= header.frames, "crops wider than its frames"),
         (recipe is None or recipe.shape == (header.mels, header.frames), "a recipe for another shape"),
     )
     return next((text for holds, text in claims if not holds), None)

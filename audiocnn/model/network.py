@@ -4,6 +4,7 @@ On a CPU some of its lines run in another order, which is quicker. model/quick_o
 named after what it equals.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiocnn.config.model_params import MIN_MELS, POOLS
+from audiocnn.model.crops import Crops
 from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.quick_on_cpu import Dropout, dropout_relu_pool_bn_conv, relu_of_max_pool
 
@@ -51,10 +53,14 @@ class AudioCNN(nn.Module):
     target_len (frames) at least 16, the products of the pools.
 
     input_mean, input_std: what normalise_input set, (1, 1) or (mels, 1); not among the weights, but in their header.
+    crops, temperature: in evaluation, the windows over which it answers, and what its logits are divided by; in the
+    header as well.
     """
 
     input_mean: Tensor | None
     input_std: Tensor | None
+    crops: Crops | None = None
+    temperature: float = 1.0
 
     def __init__(
         self,
@@ -89,14 +95,28 @@ class AudioCNN(nn.Module):
             self.register_buffer(f"input_{name}", place, persistent=False)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
-        """spectrograms: (batch, mels, frames), float, in dB. Returns logits: (batch, classes)."""
+        """spectrograms: (batch, mels, frames), float, in dB. Returns logits: (batch, classes).
+
+        Over crops, logits are the logarithm of the mean probabilities.
+        """
+        if self.training:
+            return self._logits(spectrograms)
+        logits = self._logits(spectrograms) if self.crops is None else self._over_crops(spectrograms, self.crops)
+        return logits if self.temperature == 1.0 else logits / self.temperature
+
+    def _over_crops(self, spectrograms: Tensor, crops: Crops) -> Tensor:
+        starts = crops.starts(spectrograms.shape[2])
+        windows = [self._logits(spectrograms[:, :, start : start + crops.frames]) for start in starts]
+        return torch.stack([logits.log_softmax(dim=1) for logits in windows]).logsumexp(dim=0) - math.log(len(starts))
+
+    def _logits(self, spectrograms: Tensor) -> Tensor:
         if self.input_mean is not None and self.input_std is not None:
             spectrograms = (spectrograms - self.input_mean) / self.input_std
         x = spectrograms.unsqueeze(1).contiguous(memory_format=torch.channels_last)  # (batch, 1, mels, frames)
         x = self.encoder1(x)  # (batch, 32, mels / 2, frames / 2)
         x = self.encoder2(x)  # (batch, 64, mels / 4, frames / 4)
         x = self.encoder3(x)  # (batch, 128, mels / 8, frames / 16)
-        x = (x.to_dense() if x.is_mkldnn else x).mean(dim=3)  # over time: (batch, 128, mels / 8)
+        x = (x.to_dense().float() if x.is_mkldnn else x).mean(dim=3)  # over time: (batch, 128, mels / 8)
         x = functional.relu(self.conv1d(x))  # along frequency: (batch, 64, mels / 8)
         x = x.flatten(1)  # (batch, 64 * mels / 8)
         x = self.dropout(functional.relu(self.fc1(x)))  # (batch, 128)

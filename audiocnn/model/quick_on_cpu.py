@@ -8,6 +8,8 @@
   output, the network's largest tensor.
 - In training all encoder blocks run in the layout that oneDNN's convolutions work in, so nothing is turned around
   between their steps. In evaluation tensors stay ordinary ones, which any exporter or compiler can follow.
+- Under autocast to bfloat16, on a CPU that computes in it, the blocks pass bfloat16 tensors in that layout from the
+  first convolution on, and nothing is cast between their steps. All else stays float32.
 
 tests/model/test_quick_on_cpu.py compares each with what it equals, tests/model/test_network.py the whole network.
 """
@@ -71,6 +73,17 @@ class Block(Protocol):
     training: bool
 
 
+def computes_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for products of bfloat16 (AVX-512 BF16), and oneDNN may use them."""
+    if not _has_onednn() or not torch.cpu._is_avx512_bf16_supported():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # not so under ONEDNN_MAX_CPU_ISA=AVX2
+
+
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
 def dropout_relu_pool_bn_conv(x: Tensor, block: Block) -> Tensor:
     """dropout(pool(relu(bn(conv(x))))): an encoder block on a CPU, in training and in evaluation.
 
@@ -96,7 +109,7 @@ def _scaled_bn_conv(x: Tensor, block: Block) -> Tensor:
     """bn(conv(x)) * dropout.scale: (batch, out, mels, frames)."""
     bn, scale = block.bn, block.dropout.scale
     return functional.batch_norm(
-        block.conv(x),
+        _conv(x, block.conv),
         bn.running_mean,
         bn.running_var,
         bn.weight * scale,
@@ -117,14 +130,28 @@ def _scaled_bn_conv_of_one_channel(x: Tensor, block: Block) -> Tensor:
     scale = block.bn.weight * block.dropout.scale * torch.rsqrt(variance + block.bn.eps)
     bias = block.bn.bias * block.dropout.scale - mean * scale
     weight = block.conv.weight * scale.to(x.dtype).view(-1, 1, 1, 1)
-    return functional.conv2d(_in_onednn_layout(x, block.training), weight, bias.to(x.dtype), padding=1)
+    return _conv2d(_in_onednn_layout(x, block.training), weight, bias.to(x.dtype))
 
 
 def _in_onednn_layout(x: Tensor, training: bool) -> Tensor:
-    """x in the layout that trains quicker on a CPU, where float32 trains; else x as it is."""
-    if not training or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+    """x in the layout that trains quicker on a CPU, under autocast in bfloat16; else x as it is."""
+    if not training or x.dtype != torch.float32 or not _has_onednn():
         return x
-    return x.to_mkldnn() if torch.backends.mkldnn.is_available() else x  # type: ignore[no-untyped-call]
+    if not torch.is_autocast_enabled("cpu"):
+        return x.to_mkldnn()
+    return x.to(torch.bfloat16).to_mkldnn() if computes_in_bfloat16() else x
+
+
+def _conv(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return _conv2d(x, conv.weight, conv.bias)
+
+
+def _conv2d(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A 3x3 convolution of x, padded to its size; conv2d refuses bfloat16 in oneDNN's layout with ordinary weights."""
+    if not x.is_mkldnn or x.dtype != torch.bfloat16:
+        return functional.conv2d(x, weight, bias, padding=1)
+    return torch.mkldnn_convolution(x, weight.to(x.dtype), bias.to(x.dtype), (1, 1), (1, 1), (1, 1), 1)
 
 
 def _conv_statistics(x: Tensor, block: Block) -> tuple[Tensor, Tensor]:

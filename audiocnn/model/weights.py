@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
@@ -13,6 +13,7 @@ from audiocnn.config.model_params import ModelParams
 from audiocnn.config.settings import Settings
 from audiocnn.errors import UserError
 from audiocnn.files import canonical_json
+from audiocnn.model.crops import Crops
 from audiocnn.model.normalisation import Normalisation
 
 METADATA_ENTRY = "audiocnn"
@@ -23,8 +24,8 @@ class WeightsHeader(Settings):
 
     mels, frames: the input's shape. recipe: how sound becomes spectrogram, where known. source: the kind of data it was
     trained on (`demo`, `hub`, `folder`). epoch counts from 0. accuracy: on the validation clips, 0 to 1; None where
-    nothing validates. params_digest: sha256 of the effective model and train params. normalisation: of the input, where
-    it is normalised.
+    nothing validates. params_digest: sha256 of the effective model and train params. Where they are used: the
+    normalisation of the input, the crops over which a clip is answered, the temperature that logits are divided by.
     """
 
     format: int = 1
@@ -41,10 +42,13 @@ class WeightsHeader(Settings):
     validation: str
     params_digest: str
     normalisation: Normalisation | None = None
+    crops: Crops | None = None
+    temperature: Annotated[float, Field(ge=0.01, le=100.0)] | None = None
 
     def text(self) -> str:
-        """The metadata entry. Without normalisation nothing is said of it, as before there was any."""
-        return canonical_json(self.model_dump(mode="json", exclude=None if self.normalisation else {"normalisation"}))
+        """The metadata entry. What came later than the format, and is not there, is not said either."""
+        absent = {name for name in ("normalisation", "crops", "temperature") if getattr(self, name) is None}
+        return canonical_json(self.model_dump(mode="json", exclude=absent))
 
 
 def weights_bytes(model: nn.Module, header: WeightsHeader) -> bytes:

@@ -16,7 +16,9 @@ from audiocnn.checkpoints.verified import save_bytes
 from audiocnn.config.arithmetic import check_arithmetic
 from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_dataset, split_rows
 from audiocnn.errors import UserError
+from audiocnn.evaluation.calibration import fit_temperature
 from audiocnn.files import json_text
+from audiocnn.model.quick_on_cpu import computes_in_bfloat16
 from audiocnn.model.weights import weights_bytes
 from audiocnn.training.augment import augment
 from audiocnn.training.average import average_weights, measure_batch_norms
@@ -38,6 +40,8 @@ def train_fold(job: FoldJob, observer: Observer) -> None:
     set_arithmetic(job)
     split = split_rows(job.prepared, job.meta, job.fold, job.train.validation)
     data = FoldData(open_dataset(job.prepared, job.device), *split)
+    if job.device == "cpu" and job.train.precision == "bf16" and not computes_in_bfloat16():
+        observer.say("this CPU has no AVX-512 BF16: float32 is quicker here than train.precision bf16")
     state = resume(job, observer)
     state.normalise_input(input_normalisation(data, job.train.normalise))
     observer.starting(state.model, state.progress)
@@ -142,14 +146,14 @@ def set_arithmetic(job: FoldJob) -> None:
 
 
 def autocast(job: FoldJob) -> torch.autocast:
-    """The context in which the network runs: bfloat16 where train.precision says so."""
+    """The context in which the network trains: bfloat16 where train.precision says so."""
     return torch.autocast(job.device, dtype=torch.bfloat16, enabled=job.train.precision == "bf16")
 
 
 def _predict_logits(state: FoldState, dataset: SoundDataset, rows: Rows) -> Tensor:
     """Logits of the given rows in evaluation mode: (rows, classes) float32, on the CPU."""
     state.measured.eval()
-    with torch.inference_mode(), autocast(state.job):
+    with torch.inference_mode():  # in float32, as predictions are made
         logits = [state.measured(features) for features, _ in batches(dataset, rows.tolist(), _EVALUATION_BATCH)]
         return torch.cat(logits).float().cpu()
 
@@ -165,6 +169,10 @@ def _finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
     """Reads the held-out fold with the best model, writes the two results, and marks the fold finished."""
     job = state.job
     state.measured.load_state_dict(load_best_model(state))
+    if job.train.calibrate:
+        logits = _predict_logits(state, data.dataset, data.validation)
+        labels = data.dataset.labels[data.validation].cpu().numpy()
+        state.measured.temperature = fit_temperature(logits.double().numpy(), labels)
     logits = _predict_logits(state, data.dataset, data.held_out)
     weights_name, result_name = result_names(job.fold)
     weights = weights_bytes(state.measured, state.header(state.progress.best_epoch))

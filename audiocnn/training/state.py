@@ -16,6 +16,7 @@ from audiocnn.checkpoints.training_state import TrainingState
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.train_params import TrainParams, params_digest
 from audiocnn.data.prepared import Meta
+from audiocnn.model.crops import crops_of
 from audiocnn.model.network import AudioCNN
 from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.weights import WeightsHeader
@@ -131,6 +132,7 @@ class FoldState:
         torch.manual_seed(job.seed("weights"))
         sizes = job.model.model_dump()
         model = AudioCNN(job.meta.mels, len(job.meta.classes), job.meta.frames, **sizes)
+        model.crops = crops_of(job.train, job.meta.frames)
         self.model: AudioCNN = model.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model) if job.train.ema_decay else None
         self.optimizer = make_optimizer(self.model, job.train, job.device)
@@ -185,4 +187,6 @@ class FoldState:
             validation=job.train.validation,
             params_digest=params_digest(job.model, job.train),
             normalisation=self.normalisation,
+            crops=self.model.crops,
+            temperature=None if self.measured.temperature == 1.0 else self.measured.temperature,
         )

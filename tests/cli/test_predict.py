@@ -19,6 +19,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
+import audiocnn
 from audiocnn.cli.main import main
 from audiocnn.model.network import AudioCNN
 from audiocnn.sound.spectrogram import clip_spectrogram
@@ -92,6 +93,19 @@ def test_json_is_the_mean_probability_of_all_folds_or_of_one(
         "probabilities": {name: pytest.approx(value, abs=2e-6) for name, value in zip(CLASSES, expected, strict=True)},
     }
     assert sum(line["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_networks_of_several_runs_vote_together(predict: Predict, tmp_path: Path) -> None:
+    path = write_noise(tmp_path / "clip.wav")
+    write_weights(tmp_path / "again", make_weights(3), make_weights(4, make_header(fold=1, dataset_fold=2)))
+    _, out, _ = predict("clip.wav", "--json", "--models", "models", "--models", "again")
+    runs = [
+        expected_probabilities(tmp_path / run, clip_spectrogram(path, RECIPE), (0, 1)) for run in ("models", "again")
+    ]
+    (line,) = objects(out)
+    assert [line["probabilities"][name] for name in CLASSES] == pytest.approx(np.mean(runs, axis=0), abs=2e-6)
+    answer = audiocnn.load([tmp_path / "models", tmp_path / "again"]).predict(path)
+    assert list(answer.probabilities.values()) == pytest.approx(np.mean(runs, axis=0), abs=2e-6)
 
 
 def test_a_training_clip_gets_the_class_that_training_saw(predict: Predict, tmp_path: Path) -> None:

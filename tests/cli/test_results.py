@@ -156,7 +156,7 @@ def test_a_damaged_file_is_named(project: Path, name: str, content: str) -> None
 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
-    [("folds.csv", "\n0,", "\nx,"), ("classes.csv", "recall_std", "other"), ("predictions.csv", ",0.", ",x0.")],
+    [("folds.csv", "\n0,", "\nx,"), ("classes.csv", "recall_std", "other"), ("summary.json", '"error"', '"other"')],
 )
 def test_a_damaged_cell_is_one_sentence(
     project: Path, name: str, old: str, new: str, capsys: pytest.CaptureFixture[str]

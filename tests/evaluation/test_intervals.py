@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import binomtest, t
 
 from audiocnn.evaluation.fold_results import read_fold_results
-from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio, interval
+from audiocnn.evaluation.intervals import accuracy_interval, held_out_ratio, interval, share_interval
 from audiocnn.evaluation.rows import summary
 from tests.support.results import fold_result, write_fold_results
 
@@ -73,3 +73,11 @@ def test_the_summary_holds_the_interval_of_the_protocol(tmp_path: Path, validati
     found = summary(results)["val_acc"]
     assert found["ci95_low"] == pytest.approx(max(np.mean(values) - half, 0), abs=1e-6)
     assert found["ci95_high"] == pytest.approx(min(np.mean(values) + half, 1), abs=1e-6)
+
+
+def test_the_interval_of_a_share_stays_within_0_and_1_and_has_a_width_at_both_ends() -> None:
+    # scipy.stats.binomtest(...).proportion_ci(method="wilson") has the same, and takes seconds to import elsewhere.
+    for count, total in ((0, 40), (27, 40), (400, 400), (1, 1)):
+        low, high = binomtest(count, total).proportion_ci(method="wilson")
+        assert share_interval(count, total) == pytest.approx((low, high), abs=1e-12)
+    assert share_interval(400, 400) == pytest.approx((0.990487, 1.0), abs=1e-6)

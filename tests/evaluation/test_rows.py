@@ -40,7 +40,7 @@ def test_without_validation_only_the_held_out_fold_is_measured(tmp_path: Path) -
     folds = [fold_result(fold, validation="none", source="hub") for fold in (0, 1)]
     results = written_and_read(tmp_path, *folds)
     summary = tables.summary(results)
-    assert summary.keys() == {"dataset", "protocol", "folds", "test_acc", "test_loss", "macro_f1"}
+    assert summary.keys() == {"dataset", "protocol", "folds", "test_acc", "test_loss", "macro_f1", "calibration"}
     assert summary["test_acc"]["mean"] == round(np.mean([result.test_accuracy for result in results]), 6)
     assert summary["protocol"] == "test_acc is read once, after a fixed number of epochs"
     names = ["fold", "dataset_fold", "best_epoch", "epochs", "test_acc", "test_loss", "macro_f1"]
@@ -68,7 +68,8 @@ def test_a_class_that_no_listed_fold_holds_has_no_recall(tmp_path: Path) -> None
     fold = fold_result(0, validation="previous_fold")
     fold["held_out"]["labels"] = [label % 2 for label in fold["held_out"]["labels"]]
     rows = tables.class_rows(written_and_read(tmp_path, fold))
-    assert rows[2] == {"class": CLASSES[2], "clips": 0, "recall_mean": "", "recall_std": ""}
+    recall = dict.fromkeys(("recall_mean", "recall_std", "recall_low", "recall_high"), "")
+    assert rows[2] == {"class": CLASSES[2], "clips": 0, **recall}
 
 
 def test_histories_are_lists_by_fold_and_the_same_bytes_in_every_process(tmp_path: Path) -> None:

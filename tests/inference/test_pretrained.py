@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from audiocnn.errors import UserError
 from audiocnn.inference.memory import MOST_BYTES, clip_bytes, shares
 from audiocnn.inference.pretrained import PretrainedAudioCNN
+from audiocnn.model.crops import Crops
 from audiocnn.model.network import AudioCNN
 from audiocnn.model.normalisation import Normalisation
 from audiocnn.model.weights import METADATA_ENTRY
@@ -121,6 +122,9 @@ LIES: list[tuple[dict[str, Any], str]] = [
     ({"accuracy": 17.0}, "accuracy 17"),
     ({"format": 2}, "format is 2"),
     ({"normalisation": Normalisation(mean=(0.0,) * 3, std=(1.0,) * 3)}, "a normalisation of other bands"),
+    ({"crops": Crops(count=2, frames=FRAMES + 1)}, "crops wider than its frames"),
+    ({"crops": Crops.model_construct(count=10**9, frames=FRAMES)}, "not a safetensors file with a header"),
+    ({"temperature": 1e-9}, "not a safetensors file with a header"),
     ({"normalisation": Normalisation.model_construct(mean=(0.0,), std=(0.0,))}, "not a safetensors file with a header"),
 ]
 

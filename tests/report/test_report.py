@@ -14,6 +14,7 @@ import pytest
 
 from audiocnn.errors import UserError
 from audiocnn.evaluation.fold_results import read_fold_results
+from audiocnn.evaluation.read import csv_rows
 from audiocnn.evaluation.write import write_outs
 from audiocnn.files import write_json
 
@@ -117,8 +118,8 @@ def test_each_fold_and_each_class_has_its_row(standard: Path) -> None:
         score = f"{percent(result.val_accuracy or 0)} {result.history.series['val_loss'][best]:.3f}"
         start = f"{result.fold} {result.dataset_fold} 24 {best} of {len(result.history.loss)} {score}"
         assert any(line.startswith(start) for line in lines), start
-    for line in (standard / "metrics/classes.csv").read_text().splitlines()[1:]:
-        mean, std = (percent(float(cell)) for cell in line.split(",")[-2:])
+    for row in csv_rows((standard / "metrics/classes.csv").read_text()):
+        mean, std = (percent(float(row[name])) for name in ("recall_mean", "recall_std"))
         assert any(words.endswith(f"24 {mean} {std}") for words in lines)
 
 

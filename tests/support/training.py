@@ -32,6 +32,7 @@ LEVERS_ON = TrainParams(
     label_smoothing=0.1,
     normalise="mel",
     ema_decay=0.9,
+    test_crops=3,
     augment=AugmentParams(
         roll=True,
         crop=0.9,
