@@ -6,7 +6,9 @@ import pickle
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -134,19 +136,24 @@ def _arrays(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.npy"))
 
 
-def _read_array(path: Path) -> None:
-    from audiocnn.data.prepare import prepare
+@cache
+def _predictor() -> Any:
     from audiocnn.inference.predictor import Predictor
     from audiocnn.inference.pretrained import load_weights
     from tests.support.weights import make_weights, without_header, write_weights
 
+    with TemporaryDirectory() as folder:
+        write_weights(Path(folder), without_header(make_weights(1)))
+        return Predictor([load_weights(Path(folder, "model_fold_0_best.safetensors"))], 1.0)
+
+
+def _read_array(path: Path) -> None:
+    from audiocnn.data.prepare import prepare
+
+    list(_predictor().group([path]))
     folder = path.parent / "of npy"
-    weights = folder / "model_fold_0_best.safetensors"
-    if not weights.exists():
-        write_weights(folder, without_header(make_weights(1)))
-    list(Predictor([load_weights(weights)], 1.0).group([path]))
     raw = folder / "raw"
-    raw.mkdir(exist_ok=True)
+    raw.mkdir(parents=True, exist_ok=True)
     values: dict[str, Any] = {
         "labels": np.arange(12) % 2,
         "folds": np.arange(12) // 6,
