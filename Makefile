@@ -14,11 +14,12 @@ ON_PATH := PATH="$(CURDIR)/.venv/bin:$$PATH"
 repro: environment
 	@trap : INT; $(BIN)/python -m stages && $(BIN)/audiocnn results && $(BIN)/audiocnn report || test $$? = 130
 
+# Two tests at a time, those of a file one after the other: they share what was made for them.
 test: environment-dev lint
-	$(ON_PATH) $(BIN)/pytest -q
+	$(ON_PATH) $(BIN)/pytest -q -n 2 --dist loadfile
 
 test-fast: environment-dev lint
-	$(ON_PATH) $(BIN)/pytest -q -m "not slow"
+	$(ON_PATH) $(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
 # .pre-commit-config.yaml has the same four commands.
 lint: environment-dev

@@ -65,7 +65,7 @@ def fold_lock(folder: Path, timeout: float) -> Iterator[bool]:
 def require_writable(folder: Path) -> None:
     """Raises UserError where this user may not write into a checkpoint folder, or into where it is to be made."""
     place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if os.access(place, os.W_OK | os.X_OK):
+    if os.access(place, os.W_OK | os.X_OK) or os.statvfs(place).f_flag & os.ST_RDONLY:  # writing will say the latter
         return
     try:
         owner = f"user {place.owner()}"

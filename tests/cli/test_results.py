@@ -189,7 +189,7 @@ def test_in_a_clone_that_has_trained_nothing_the_numbers_are_said_to_be_the_comm
 
 
 def test_another_folders_results_are_printed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results_command.run(argparse.Namespace(folder=project))
+    results_command.run(argparse.Namespace(folder=project, confusions=False))
     assert "identical to the committed results" in capsys.readouterr().out
 
 

@@ -34,7 +34,6 @@ NOT_RUN = {
     "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
     "make test": "installs from the network, and this is one of its tests",
     "make test-fast": "the same",
-    'pip install --constraint constraints.txt --editable ".[audio,report]"': "the network",
 }
 # The same for whole blocks, by a command in them.
 NOT_RUN_WITH = {

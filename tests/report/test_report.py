@@ -378,7 +378,7 @@ def test_results_that_dvc_lock_does_not_record_are_reported(small: Path) -> None
     assert "trained with the same params" not in text
 
 
-@pytest.mark.parametrize("lock", ["stages: []", "stages: {aggregate: 3}", "stages: {prepare: {}}", "<<<<<<< HEAD"])
+@pytest.mark.parametrize("lock", ["stages: []", "stages: {aggregate: 3}", "stages: {prepare: {}}", "no YAML: ["])
 def test_a_lock_that_records_no_results_is_as_good_as_none(small: Path, lock: str) -> None:
     (small / "dvc.lock").write_text(lock)
     assert "no dvc.lock here that records results" in report(small)

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,11 +95,19 @@ def _serving(page: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def run_browser(browser: str, scratch: Path, *arguments: str) -> tuple[str, str]:
-    """Starts the browser with its profile and its home in `scratch`, and ends all of its processes."""
+    """Starts the browser with its profile and its home in `scratch`, and ends all of its processes.
+
+    Its temporary files have a folder with a short name: it makes a socket there, whose path may have 107 characters.
+    """
+    with tempfile.TemporaryDirectory() as short:
+        return _run_browser(browser, scratch, short, *arguments)
+
+
+def _run_browser(browser: str, scratch: Path, short: str, *arguments: str) -> tuple[str, str]:
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     profile = [f"--user-data-dir={scratch / 'profile'}", "--enable-logging=stderr", "--disable-dev-shm-usage"]
     offline = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(scratch), "TMPDIR": str(scratch), "LANG": "C.UTF-8"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(scratch), "TMPDIR": short, "LANG": "C.UTF-8"}
     with subprocess.Popen(
         ["nice", browser, *quiet, *profile, offline, *arguments],
         env=environment,

@@ -1,0 +1,247 @@
+"""What settings are worth: each run is a line of benchmarks/recipe_runs.csv, and docs/recipes.md has their tables.
+
+    python -m benchmarks.recipes run FOLDER --name ESC-10 --preset accurate --epochs 100 --seed 0
+    python -m benchmarks.recipes run FOLDER --name ESC-10 --preset accurate --epochs 40 --inner --folds 0 2 \\
+        --set train.normalise=mel
+    python -m benchmarks.recipes tables
+
+`run` trains folds of a folder with the four pickles, as many side by side as there are cores, one thread each, and
+appends a line. `--inner` chooses between settings: the fold before the held-out one validates, all epochs are trained,
+and the line has that fold's accuracy after the last one; nothing of the held-out fold is read. Without it the protocol
+is the preset's or that of --set, and the line has what that protocol reports. train.arithmetic is native, and
+train.precision bf16, unless --set says otherwise. `tables` prints the lines as Markdown.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+from statistics import mean, pstdev, stdev
+from typing import Any
+
+import yaml
+from tqdm import tqdm
+
+from audiocnn.config.presets import PRESETS
+from audiocnn.data.prepare import prepare
+from audiocnn.data.prepared import read_meta
+from audiocnn.folds.pool import worker_environment
+from audiocnn.processes import usable_cores
+from tests.support.paths import ROOT
+
+RUNS = ROOT / "benchmarks/recipe_runs.csv"
+COLUMNS = (
+    "commit",
+    "data",
+    "protocol",
+    "preset",
+    "changes",
+    "epochs",
+    "seed",
+    "folds",
+    "accuracies",
+    "losses",
+    "minutes",
+)
+INNER = "inner"  # in the place of a protocol
+_PATIENCE = 1_000_000  # epochs: no early stop
+Run = dict[str, str]
+
+# A fold in a process of its own, which gets the environment of a worker. Prints accuracy and loss.
+_FOLD = """
+import json, sys, tempfile
+from pathlib import Path
+from audiocnn.config.model_params import ModelParams
+from audiocnn.config.train_params import TrainParams
+from audiocnn.data.prepared import read_meta
+from audiocnn.evaluation.fold_results import FoldResult
+from audiocnn.evaluation.metrics import cross_entropy
+from audiocnn.training.loop import train_fold
+from audiocnn.training.state import FoldJob
+
+class Quiet:
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
+task = json.loads(sys.argv[1])
+prepared, train = Path(task["prepared"]), TrainParams.model_validate(task["train"])
+with tempfile.TemporaryDirectory() as folder:
+    job = FoldJob(task["fold"], "", prepared, Path(folder), read_meta(prepared), ModelParams(**task["model"]), train)
+    train_fold(job, Quiet())
+    result = FoldResult.model_validate_json((Path(folder) / f"fold_{job.fold}.json").read_bytes())
+if task["inner"]:
+    found = [result.history.val_accuracy[-1], result.history.val_loss[-1]]
+elif train.validation == "held_out":
+    found = [result.val_accuracy, result.history.val_loss[result.best_epoch]]
+else:
+    found = [result.test_accuracy, cross_entropy(result.logits, result.labels)]
+print(json.dumps(found))
+"""
+
+
+def main() -> None:
+    """Runs a setting, or prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, dest="command")
+    run = commands.add_parser("run")
+    run.add_argument("source", type=Path, help="a folder with the four pickles")
+    run.add_argument("--name", required=True, help="what the tables call it")
+    run.add_argument("--preset", choices=sorted(PRESETS), default="accurate")
+    run.add_argument("--epochs", type=int, required=True)
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--folds", type=int, nargs="+", help="default: all")
+    run.add_argument(
+        "--inner", action="store_true", help="validate on the fold before, read nothing of the held-out one"
+    )
+    run.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the preset")
+    commands.add_parser("tables")
+    options = parser.parse_args()
+    if options.command == "tables":
+        print("\n\n".join(tables(read_runs())))
+    else:
+        append(measured(options))
+
+
+def measured(options: argparse.Namespace) -> Run:
+    """A line of the table: the setting, trained."""
+    changes = {key: yaml.safe_load(value) for key, _, value in (text.partition("=") for text in options.set)}
+    values = {"train.arithmetic": "native", "train.precision": "bf16", **PRESETS[options.preset]}
+    values |= {"train.epochs": options.epochs, "train.seed": options.seed, **changes}
+    if options.inner:
+        values |= {"train.validation": "previous_fold", "train.early_stopping_patience": _PATIENCE}
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder)
+        prepare(options.source, prepared, range(len(_dataset_folds(options.source, prepared))))
+        folds = options.folds or list(range(len(read_meta(prepared).folds)))
+        start = time.monotonic()
+        found = list(_trained(_nested(values), prepared, folds, options.inner))
+    return {
+        "commit": _commit(),
+        "data": options.name,
+        "protocol": INNER if options.inner else str(values["train.validation"]),
+        "preset": options.preset,
+        "changes": " ".join(options.set),
+        "epochs": str(options.epochs),
+        "seed": str(options.seed),
+        "folds": " ".join(map(str, folds)),
+        "accuracies": " ".join(f"{accuracy:.4f}" for accuracy, _ in found),
+        "losses": " ".join(f"{loss:.4f}" for _, loss in found),
+        "minutes": f"{(time.monotonic() - start) / 60:.0f}",
+    }
+
+
+def _dataset_folds(source: Path, scratch: Path) -> Sequence[int]:
+    """The dataset's distinct fold numbers, as prepare finds them."""
+    prepare(source, scratch, range(1))
+    return read_meta(scratch).folds
+
+
+def _trained(
+    values: Mapping[str, Any], prepared: Path, folds: Sequence[int], inner: bool
+) -> Iterator[tuple[float, float]]:
+    """Accuracy and loss of each fold."""
+
+    def train(fold: int) -> tuple[float, float]:
+        task = {**values, "fold": fold, "prepared": str(prepared), "inner": inner}
+        command = [sys.executable, "-c", _FOLD, json.dumps(task)]
+        variables = worker_environment(values["train"]["arithmetic"])
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
+        accuracy, loss = json.loads(done.stdout)
+        return accuracy, loss
+
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        yield from tqdm(pool.map(train, folds), total=len(folds), desc="folds", disable=None, leave=False)
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as groups."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        *groups, last = key.split(".")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = value
+    return nested
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def read_runs() -> list[Run]:
+    """The lines of recipe_runs.csv."""
+    with RUNS.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def append(run: Run) -> None:
+    """Adds a line, and prints it."""
+    with RUNS.open("a", newline="") as file:
+        csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(run)
+    print(", ".join(f"{name} {value}" for name, value in run.items()))
+
+
+def tables(runs: Sequence[Run]) -> list[str]:
+    """The results over seeds, then the settings that inner validation compares."""
+    return [
+        _results([run for run in runs if run["protocol"] != INNER]),
+        _inner([r for r in runs if r["protocol"] == INNER]),
+    ]
+
+
+def _results(runs: Sequence[Run]) -> str:
+    def setting(run: Run) -> tuple[str, ...]:
+        return tuple(run[name] for name in ("data", "protocol", "preset", "changes", "epochs", "folds"))
+
+    lines = [
+        "| data | protocol | preset | epochs | seeds | accuracy | sd over seeds | sd over folds | minutes a run |",
+        "|---" * 9 + "|",
+    ]
+    for (data, protocol, preset, changes, epochs, _), group in groupby(sorted(runs, key=setting), setting):
+        seeds = list(group)
+        accuracies = [_numbers(run["accuracies"]) for run in seeds]
+        means = [mean(folds) for folds in accuracies]
+        over_folds = pstdev([mean(fold) for fold in zip(*accuracies, strict=True)])
+        cells = (
+            data,
+            f"`{protocol}`",
+            f"`{preset}`{f', {changes}' if changes else ''}",
+            epochs,
+            str(len(seeds)),
+            f"{mean(means):.4f}",
+            f"{stdev(means):.4f}" if len(means) > 1 else "-",
+            f"{over_folds:.4f}",
+            f"{mean(float(run['minutes']) for run in seeds):.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _inner(runs: Sequence[Run]) -> str:
+    lines = ["| data | change to `accurate` | epochs | accuracy by fold | mean | loss |", "|---" * 6 + "|"]
+    for run in sorted(runs, key=lambda run: (run["data"], -mean(_numbers(run["accuracies"])))):
+        accuracies, losses = _numbers(run["accuracies"]), _numbers(run["losses"])
+        by_fold = " ".join(f"{accuracy:.4f}" for accuracy in accuracies)
+        changes = f"`{run['changes']}`" if run["changes"] else "none"
+        cells = (run["data"], changes, run["epochs"], by_fold, f"{mean(accuracies):.4f}", f"{mean(losses):.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(word) for word in text.split()]
+
+
+if __name__ == "__main__":
+    main()
