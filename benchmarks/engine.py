@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.support.clones import Project, make_clone
 from tests.support.cluster import ADDRESS, Cluster, why_not
 from tests.support.paths import ROOT
 
+_LOOK = 0.2  # seconds
 Times = tuple[float, float]  # wall and processor time in seconds
 
 
@@ -73,21 +75,51 @@ def measure(folder: Path, runs: int) -> tuple[list[Times], list[Times]]:
 
 def repro(project: Project, prefix: list[str], cluster: Cluster | None) -> Times:
     """The times of a `dvc repro`, the cluster's processes included."""
-    before = processor(cluster)
-    wall, _ = timed(lambda: subprocess.run(**project.command(*prefix, "dvc", "repro"), check=True, capture_output=True))
-    return wall, processor(cluster) - before
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with _Watched(cluster) as watched:
+        wall, _ = timed(
+            lambda: subprocess.run(**project.command(*prefix, "dvc", "repro"), check=True, capture_output=True)
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + watched.seconds
 
 
-def processor(cluster: Cluster | None) -> float:
-    """The processor seconds of all that this process waited for, and of a cluster's processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    total = used.ru_utime + used.ru_stime
-    machines = [cluster.head, *cluster.machines.values()] if cluster else []
-    for process in (process for machine in machines if machine for process in machine.processes()):
-        with suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+class _Watched:
+    """The processor seconds of a cluster's processes within the context.
+
+    They are looked at every _LOOK seconds: Ray does not wait for its processes, so nobody inherits their times.
+    """
+
+    def __init__(self, cluster: Cluster | None) -> None:
+        self._machines = [cluster.head, *cluster.machines.values()] if cluster else []
+        self._begin = self._times()
+        self._now: dict[psutil.Process, float] = {}
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "_Watched":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> float:
+        return sum(self._now.values()) - sum(self._begin.get(process, 0.0) for process in self._now)
+
+    def _look(self) -> None:
+        while not self._is_over.wait(_LOOK):
+            self._now |= self._times()
+
+    def _times(self) -> dict[psutil.Process, float]:
+        found = {}
+        for process in (process for machine in self._machines if machine for process in machine.processes()):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                found[process] = times.user + times.system
+        return found
 
 
 if __name__ == "__main__":

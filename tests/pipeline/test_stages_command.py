@@ -19,7 +19,7 @@ def test_ctrl_c_ends_a_run_in_one_clean_line(tmp_path: Path) -> None:
     with terminal(project.command(), sys.executable, "-m", "stages") as screen:
         screen.read_until(lambda: re.search(r"fold 0: epoch \d{1,6} of", screen.shown()))
         screen.press(CTRL_C)
-        assert screen.read_to_end() == 130
+        assert screen.read_to_end() == 130, screen.shown()
         *_, before, last = screen.shown().splitlines()
     assert last == "stopped by SIGINT: run the same command again to resume."
     assert before.startswith("fold ")
