@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 STAMP = VENV / "installed"  # what is installed, written last
 SECONDS = 5  # to wait for an index that may not be reachable
-SIZES = "to download: torch for the CPU 0.2 GB (with CUDA several GB), all else 0.2 GB; on disk 1.6 GB"
+SIZES = "to download: torch for the CPU 0.2 GB (with CUDA 2.7 GB), all else 0.2 GB; on disk 1.6 GB"
 
 
 def main() -> None:

@@ -29,6 +29,8 @@ _OTHER_ERRORS = {
     errno.ENAMETOOLONG: "its name is too long: take a shorter one",
     errno.ENOMEM: "memory is full: end other programs, or set a smaller jobs in runtime.yaml",
 }
+exit_codes: list[int] = []
+"""What run_command has returned in this process: nothing where it raised or never began. For what is done at exit."""
 
 
 class UserError(Exception):
@@ -62,6 +64,12 @@ def run_command(main: Callable[[], int | None]) -> int:
     `AUDIOCNN_DEBUG=1` shows the traceback instead. Anything but a UserError or what the system refuses is a bug
     of ours and keeps its traceback.
     """
+    code = _run(main)
+    exit_codes.append(code)
+    return code
+
+
+def _run(main: Callable[[], int | None]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a class name on a Latin-1 terminal is no reason to fail
             stream.reconfigure(errors="backslashreplace")

@@ -19,7 +19,7 @@ if sys.flags.safe_path and _ours != Path.cwd().resolve():  # python looks into t
         "project's own environment."
     )
 
-if "DVC_STAGE" in os.environ:  # however the stage ends
-    from audiocnn.folds.restore import restore_outs
+if "DVC_STAGE" in os.environ:
+    from audiocnn.folds.restore import restore_unless_finished
 
-    atexit.register(restore_outs, os.environ["DVC_STAGE"])
+    atexit.register(restore_unless_finished)

@@ -1,6 +1,7 @@
 """What DVC took away for a stage that then refuses or stops: brought back from DVC's cache, as dvc.lock names it.
 
-DVC deletes a stage's outs before it starts the stage. A value that the stage refuses would cost them.
+DVC deletes a stage's outs before it starts the stage, and `dvc exp run` those of the folds that params.yaml no longer
+lists before it starts any. A value that the stage refuses would cost them.
 """
 
 import json
@@ -11,18 +12,25 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from audiocnn.config.dvc_lock import read_lock
+from audiocnn.errors import exit_codes
 from audiocnn.folds.dvc import cached_file, dvc_cache
 
 _DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
-def restore_outs(stage: str) -> None:
-    """Copies those outs of a stage that are not here from DVC's cache. An out that the cache lacks stays away.
+def restore_unless_finished() -> None:
+    """At the end of a stage's process: restores the outs, however it ends, unless it has done its work."""
+    if exit_codes != [0]:
+        restore_outs()
 
-    stage: its name, with the path of dvc.yaml where dvc has one. What the system refuses is left to 'dvc checkout'.
+
+def restore_outs() -> None:
+    """Copies those outs of the last run that are not here from DVC's cache. An out that the cache lacks stays away.
+
+    What the system refuses is left to 'dvc checkout'.
     """
-    recorded = read_lock(Path()).get(stage.rpartition(":")[2])
-    missing = {} if recorded is None else {name: md5 for name, md5 in recorded.outs.items() if not Path(name).exists()}
+    recorded = [out for stage in read_lock(Path()).values() for out in stage.outs.items()]
+    missing = {name: digest for name, digest in recorded if not Path(name).exists()}
     cache = dvc_cache() if missing else None
     for name, digest in missing.items():
         if cache is not None and _is_inside(name):

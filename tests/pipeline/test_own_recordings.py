@@ -8,7 +8,7 @@ pytest.importorskip("soxr")
 
 from tests.support.clones import make_clone
 from tests.support.recordings import rows_of, write_sounds
-from tests.support.voices import ESPEAK, VOICES, WORDS, speak
+from tests.support.voices import ESPEAK, OTHER_VOICE, speak_all
 
 
 def next_line(printed: str) -> str:
@@ -22,7 +22,7 @@ def next_line(printed: str) -> str:
 def test_three_voices_become_a_model_that_knows_words_of_a_fourth(tmp_path: Path) -> None:
     project = make_clone(tmp_path / "clone")
     project.set_params(train={"batch_size": 8, "lr": 0.003}, model={"encoder_channels": [8, 16, 16]})
-    speak(project.path / "words", WORDS, VOICES)
+    assert "words: 60 recordings" in project.run("python", "examples/spoken_words.py")
     options = ["--folds", "3", "--group-by", "^([a-z]+)_", "--seconds", "auto"]
     printed = project.run("audiocnn", "features", "words", "data/words", *options)
     rows = rows_of(printed)
@@ -35,7 +35,7 @@ def test_three_voices_become_a_model_that_knows_words_of_a_fourth(tmp_path: Path
     results = project.run("bash", "-c", f"{command} -S train.epochs=40")
     assert "AudioCNN, 3 folds, dataset: folder" in results
 
-    speak(project.path / "unseen", WORDS, {"dora": "en-us+f4"})
+    speak_all(project.path / "unseen", {"dora": OTHER_VOICE})
     answers = [row.split(",") for row in project.run("audiocnn", "predict", "unseen", "--csv").splitlines()]
     first_windows = [row for row in answers if row[0].startswith("unseen/") and row[1] == "0.0"]
     assert len(first_windows) == 20

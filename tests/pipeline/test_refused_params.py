@@ -43,6 +43,14 @@ def test_a_mistyped_value_deletes_nothing(copied: Project, change: str, sentence
     assert "didn't change" in copied.dvc("repro")
 
 
+@pytest.mark.parametrize("changes", [["folds=[0,12]"], ["folds=[0]", "data.source=not_there"]])
+def test_after_an_experiment_it_deletes_no_folds_that_it_does_not_list(copied: Project, changes: list[str]) -> None:
+    copied.dvc("exp", "run", "-S", "train.lr=0.02")  # from here on `dvc exp run` deletes the outs of unlisted folds
+    before = files(copied)
+    copied.dvc("exp", "run", *(word for change in changes for word in ("-S", change)), expect=255)
+    assert files(copied) == before
+
+
 def test_what_aggregate_refuses_costs_no_histories(copied: Project) -> None:
     before = files(copied)
     result = copied.path / "results/folds/fold_1.json"
@@ -61,6 +69,6 @@ def test_a_listing_in_the_cache_that_leads_elsewhere_is_not_followed(copied: Pro
         path.unlink()
         path.write_text(json.dumps([{**entry, "relpath": f"../../../{entry['relpath']}"} for entry in entries]))
     shutil.rmtree(copied.path / "data/prepared")
-    copied.run("python", "-c", "from audiocnn.folds.restore import restore_outs; restore_outs('prepare')")
+    copied.run("python", "-c", "from audiocnn.folds.restore import restore_outs; restore_outs()")
     assert not (copied.path / "data/prepared").exists()
     assert not list(copied.path.parent.glob("*.npy"))

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -164,6 +165,21 @@ def test_it_names_no_absolute_path(document: Path) -> None:
     assert not ABSOLUTE.findall(document.read_text())
 
 
+@each_document
+def test_its_lines_are_at_most_120_characters_long(document: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert not [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")]
+
+
+def test_the_badges_say_what_pyproject_says() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    first, last = re.findall(r"3\.(\d+)", project["requires-python"])
+    pictures = [path.read_text() for path in (ROOT / "docs/badges").iterdir()]
+    said = {": ".join(re.findall(r"<text[^>]*>([^<]+)<", picture)) for picture in pictures}
+    assert said == {f"Python: 3.{first} to 3.{int(last) - 1}", "platform: Linux", f"licence: {project['license']}"}
+    assert said == {re.findall("<title>(.+)</title>", picture)[0] for picture in pictures}
+
+
 @pytest.mark.parametrize(("file", "kind"), [("params.yaml", Params), ("runtime.yaml", Runtime)])
 def test_the_tables_of_settings_hold_every_setting_with_its_default_and_choices(
     file: str, kind: type[Settings]
@@ -205,10 +221,22 @@ def test_the_picture_of_the_pipeline_has_its_stages() -> None:
     assert all(re.search(rf"\b{stage}\b", picture) for stage in read_yaml(ROOT / "dvc.yaml")["stages"])
 
 
-def test_the_readmes_results_are_the_committed_ones(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    """What `audiocnn results` prints of metrics/, above the table of classes."""
     summary = ROOT / "metrics/summary.json"
     if not summary.exists() or not json.loads(summary.read_text())["dataset"].startswith("demo"):
         pytest.skip("metrics/ does not hold results of the demo")
     print_table(ROOT / "metrics")
-    folds = capsys.readouterr().out.strip().split("\n\nclass ")[0]
-    assert folds in (ROOT / "README.md").read_text(), f"put this into README.md:\n{folds}"
+    return capsys.readouterr().out.strip().split("\n\nclass ")[0]
+
+
+def test_the_table_shown_is_that_of_the_committed_results(printed: str) -> None:
+    assert printed in (ROOT / "docs/pipeline.md").read_text(), f"put this into docs/pipeline.md:\n{printed}"
+
+
+def test_the_readme_shows_lines_of_that_table(printed: str) -> None:
+    block = next(block for block in blocks(ROOT / "README.md") if block.text.startswith("AudioCNN, 10 folds"))
+    rest = iter(printed.splitlines())
+    for line in block.text.splitlines()[:-2]:  # which are ... and the comparison with the commit
+        assert line == "..." or line in rest, f"put lines of this into README.md:\n{printed}"
