@@ -134,12 +134,15 @@ def _headline(results: Sequence[FoldResult]) -> str:
 
 def _on_all_clips(record: AllClipsRecord, params: Params, results: Sequence[FoldResult]) -> str:
     """What the network on all clips is worth, and where it differs from those of the folds."""
-    lacks = (
-        " It divides its logits by no temperature, which takes clips that do not train."
-        if params.train.calibrate
-        else ""
-    )
-    return f"`{ALL_CLIPS_WEIGHTS}` is {what_it_is_worth(record.clips, record.epochs, results)}.{lacks}"
+    sentences = [
+        f"`{ALL_CLIPS_WEIGHTS}` is {what_it_is_worth(record.clips, record.epochs, results)}.",
+        "The number of epochs is the median of those that the folds' weights took.",
+    ]
+    if results[0].validation != "none":
+        sentences.append("Those were chosen as the best on clips that did not train; here nothing was chosen.")
+    if params.train.calibrate:
+        sentences.append("It has no temperature, which takes clips that do not train.")
+    return " ".join(sentences)
 
 
 def _mean_std(results: Sequence[FoldResult], metric: str) -> str:

@@ -96,6 +96,16 @@ def train(setting: dict[str, Any], expect: int = 0) -> str:
     return str(done.stdout)
 
 
+def stopped_midway(setting: dict[str, Any], number: signal.Signals) -> tuple[int, str]:
+    """Ends it by a signal some epochs later; its exit code and what it printed."""
+    checkpoints, log = Path(setting["cwd"]) / "checkpoints", Path(setting["cwd"]) / "log"
+    before = epochs_done(checkpoints, ALL_CLIPS)
+    with started(setting, *COMMAND, log=log) as process:
+        wait_until(lambda: epochs_done(checkpoints, ALL_CLIPS) > before + 2)
+        process.send_signal(number)
+        return process.wait(timeout=60), log.read_text()
+
+
 def network(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in NETWORK]
 
@@ -117,15 +127,11 @@ def test_killed_and_stopped_midway_it_ends_in_the_bytes_of_an_undisturbed_one(tm
     printed = train(project_in(undisturbed))
     assert f"all 60 clips; epochs: {EPOCHS}, the median" in printed
     assert "no clip was held out, so it has no accuracy of its own: the cross-validation's is" in printed
-    setting, log = project_in(folder), tmp_path / "log"
-    for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
-        done = epochs_done(folder / "checkpoints", ALL_CLIPS)
-        with started(setting, *COMMAND, log=log) as process:
-            wait_until(lambda done=done: epochs_done(folder / "checkpoints", ALL_CLIPS) > done + 2)
-            process.send_signal(number)
-            assert process.wait(timeout=60) == code
-        assert not (folder / "models").exists()
-    assert log.read_text().splitlines()[-1] == "stopped by SIGINT: run the same command again to resume."
+    setting = project_in(folder)
+    assert stopped_midway(setting, signal.SIGKILL)[0] == -signal.SIGKILL
+    code, printed = stopped_midway(setting, signal.SIGINT)
+    assert (code, printed.splitlines()[-1]) == (130, "stopped by SIGINT: run the same command again to resume.")
+    assert not (folder / "models").exists()
     assert "all clips: resuming after epoch" in train(setting)
     assert network(folder) == network(undisturbed)
 

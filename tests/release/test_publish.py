@@ -388,8 +388,9 @@ def test_the_network_on_all_clips_goes_out_with_the_cross_validations_accuracy(
     assert (
         f"`model_all_clips.safetensors` is trained on all 72 clips for a fixed number of epochs, {epochs}; no clip was "
         "held out, so it has no accuracy of its own: the cross-validation's is "
-        f"{accuracy['mean']:.4f} ± {accuracy['std']:.4f} ({metric}).\n"
+        f"{accuracy['mean']:.4f} ± {accuracy['std']:.4f} ({metric})."
     ) in files["README.md"].decode()
+    assert (b"here nothing was chosen" in files["README.md"]) == (validation == "held_out")
     assert f"--models hf://{NAME}/model_all_clips.safetensors\n" in files["README.md"].decode()
 
 
