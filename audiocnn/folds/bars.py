@@ -104,12 +104,9 @@ class FoldBars:
         # The mean pace, and as many folds side by side as now. An early stop makes it less.
         seconds = (most - done) * sum(paces) / len(paces) / len(training) if paces else None
         self._run.total, self._run.n = most, done
+        folds = f"{self._done + len(over)} of {self._done + len(self._folders)} folds"
         words = [
-            *(
-                []
-                if ALL_CLIPS in self._folders
-                else [f"{self._done + len(over)} of {self._done + len(self._folders)} folds"]
-            ),
+            fold_words(ALL_CLIPS) if ALL_CLIPS in self._folders else folds,
             f"{done}/{most} epochs",
             *([] if seconds is None else [f"< {duration(seconds)} left"]),
             *self._where,

@@ -34,7 +34,7 @@ def _install(code: CodeOrigin, address: str | None) -> str:
         commit = f", commit `{code.commit}`{changed}" if code.commit else ""
         return f"It takes {needs}{commit}. Where that is public is not known here: ask the author."
     command = f'pip install "audiocnn @ git+{address}@{code.commit}"'
-    return f"It takes {needs}, from [its repository]({address}){changed}:\n\n{_block('sh', command)}"
+    return f"It takes {needs}, from [its repository]({address}){changed}; in a virtual environment:\n\n{_block('sh', command)}"
 
 
 def _sound_file(who: str, place: str) -> str:
