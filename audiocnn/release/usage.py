@@ -33,8 +33,8 @@ def _install(code: CodeOrigin, address: str | None) -> str:
     if address is None:
         commit = f", commit `{code.commit}`{changed}" if code.commit else ""
         return f"It takes {needs}{commit}. Where that is public is not known here: ask the author."
-    command = f'pip install "audiocnn @ git+{address}@{code.commit}"'
-    return f"It takes {needs}, from [its repository]({address}){changed}; in a virtual environment:\n\n{_block('sh', command)}"
+    command = _block("sh", f'pip install "audiocnn @ git+{address}@{code.commit}"')
+    return f"It takes {needs}, from [its repository]({address}){changed}; in a virtual environment:\n\n{command}"
 
 
 def _sound_file(who: str, place: str) -> str:
