@@ -1,5 +1,6 @@
 """`audiocnn train --all-clips` trains as long as the finished cross-validation says, and resumes as a fold does."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from audiocnn.checkpoints.key import PROJECT
+from audiocnn.checkpoints.lock import is_locked
 from audiocnn.config.all_clips import ALL_CLIPS
 from audiocnn.config.train_params import TrainParams
 from audiocnn.errors import UserError
@@ -97,13 +99,15 @@ def train(setting: dict[str, Any], expect: int = 0) -> str:
 
 
 def stopped_midway(setting: dict[str, Any], number: signal.Signals) -> tuple[int, str]:
-    """Ends it by a signal some epochs later; its exit code and what it printed."""
+    """Ends it by a signal some epochs later; its exit code and what it printed, once its worker is gone too."""
     checkpoints, log = Path(setting["cwd"]) / "checkpoints", Path(setting["cwd"]) / "log"
     before = epochs_done(checkpoints, ALL_CLIPS)
     with started(setting, *COMMAND, log=log) as process:
         wait_until(lambda: epochs_done(checkpoints, ALL_CLIPS) > before + 2)
         process.send_signal(number)
-        return process.wait(timeout=60), log.read_text()
+        code = process.wait(timeout=60)
+    wait_until(lambda: not any(map(is_locked, checkpoints.glob("fold_*"))))
+    return code, log.read_text()
 
 
 def network(folder: Path) -> list[bytes]:
@@ -143,7 +147,7 @@ def test_status_and_clean_know_it_and_nothing_of_it_is_uploaded(tmp_path: Path) 
     (tmp_path / "runtime.yaml").write_text(yaml.safe_dump({**runtime, "hub": {"model_repo": "owner/net"}}))
     printed = train(setting)
     assert "hub:" not in printed
-    assert "all   finished       2" in printed
+    assert re.search(r"^all +finished +2$", printed, re.MULTILINE)
     assert not list((tmp_path / "checkpoints").glob("fold_*/uploaded.json"))
     record = read_record(tmp_path / "models")
     assert (record.clips, record.epochs) == (60, 2)
