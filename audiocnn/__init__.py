@@ -16,8 +16,8 @@ __all__ = ["UserError", "__version__", "load"]
 def load(source: str | Path | Sequence[str | Path] = "models", fold: int | None = None) -> "Classifier":
     """The networks of a finished cross-validation, ready for sounds. Raises UserError.
 
-    source: a folder with model_fold_K_best.safetensors, one such file, or hf://OWNER/NAME[@REVISION]; or several of
-    them, whose networks vote together.
+    source: a folder with model_fold_K_best.safetensors, one file of weights, or hf://OWNER/NAME[@REVISION][/FILE]; or
+    several of them, whose networks vote together.
     fold: one fold's network, counted from 0; None: the mean over all of them.
     """
     from audiocnn.inference.classifier import load as load_classifier  # torch takes seconds to import

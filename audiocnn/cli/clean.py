@@ -19,9 +19,9 @@ def run(options: argparse.Namespace) -> None:
     from audiocnn.folds.leftovers import leftovers, remove, size
     from audiocnn.text import displayed
 
-    _, plan = plan_of(options)
+    params, plan = plan_of(options)
     total = 0
-    for folder in leftovers(plan):
+    for folder in leftovers(plan, params.folds):
         taken = size(folder)
         if options.remove and not remove(folder):
             continue

@@ -11,7 +11,9 @@ def add_parser(commands: Commands) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser("export", help="one ONNX file from sound to class, for programs without audiocnn")
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="where to write it")
-    parser.add_argument("--models", default="models", metavar="PLACE", help="folder or hf://OWNER/NAME[@REV] (models)")
+    parser.add_argument(
+        "--models", default="models", metavar="PLACE", help="folder, file or hf://OWNER/NAME[@REV][/FILE] (models)"
+    )
     parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
     parser.set_defaults(run=run)
 

@@ -41,7 +41,7 @@ def add_parser(commands: Commands) -> None:
         "--models",
         action="append",
         metavar="PLACE",
-        help="folder or hf://OWNER/NAME[@REV] (models); once more for each further run whose networks vote, too",
+        help="folder, file or hf://OWNER/NAME[@REV][/FILE] (models); once more for each further run that votes, too",
     )
     parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
     parser.add_argument("--hop", type=float, metavar="S", help="between a recording's windows (default: a window)")

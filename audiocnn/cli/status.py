@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from audiocnn.cli.commands import Commands
 from audiocnn.cli.plan_options import add_plan_options, plan_of
+from audiocnn.config.all_clips import ALL_CLIPS
 
 if TYPE_CHECKING:
     from audiocnn.folds.history import History
     from audiocnn.folds.plan import Plan
+
+    _Network = tuple[Plan, int]  # a fold, or ALL_CLIPS, and the plan by which it trains
 
 _POLL = 2.0  # seconds between two looks at the folds
 _CURVE = 12  # characters
@@ -40,25 +43,35 @@ def run(options: argparse.Namespace) -> None:
 def print_status(plan: "Plan", folds: Sequence[int]) -> None:
     """Prints a table: each fold's state, epochs done, best accuracy so far and time left, at most.
 
-    Where another machine trained a fold, a column names it.
+    The network on all clips has a row where it was begun. Where another machine trained a fold, a column names it.
     """
-    print("\n" + _table(plan, folds))
+    print("\n" + _table(_networks(plan, folds)))
+
+
+def _networks(plan: "Plan", folds: Sequence[int]) -> "list[_Network]":
+    """The folds, and the network on all clips where its training has begun, each with its plan."""
+    from audiocnn.folds.all_clips import begun_plan
+
+    own = begun_plan(plan, folds)
+    return [*((plan, fold) for fold in folds), *([(own, ALL_CLIPS)] if own else [])]
 
 
 def watch(plan: "Plan", folds: Sequence[int]) -> None:
     """Shows the table with curves anew whenever it changes, on a terminal in its own place, until all are finished."""
     from audiocnn.folds.history import fold_history
 
-    histories: dict[int, History] = {fold: {} for fold in folds}
+    histories: dict[int, History] = {}
     shown: list[str] = []
     while True:
-        histories = {fold: fold_history(plan, fold, histories[fold]) for fold in folds}
-        finished = sum(plan.results(fold) is not None for fold in folds)
-        lines = [f"{finished} of {len(folds)} folds are finished", *_table(plan, folds, histories).splitlines()]
+        networks = _networks(plan, folds)
+        histories = {fold: fold_history(its_plan, fold, histories.get(fold, {})) for its_plan, fold in networks}
+        finished = [fold for its_plan, fold in networks if its_plan.results(fold) is not None]
+        count = len(set(finished) - {ALL_CLIPS})
+        lines = [f"{count} of {len(folds)} folds are finished", *_table(networks, histories).splitlines()]
         if lines != shown:
             _show(lines, len(shown))
             shown = lines
-        if finished == len(folds):
+        if len(finished) == len(networks):
             return
         time.sleep(_POLL)
 
@@ -72,21 +85,21 @@ def _show(lines: Sequence[str], before: int) -> None:
         print("\n".join(lines), flush=True)
 
 
-def _table(plan: "Plan", folds: Sequence[int], histories: "Mapping[int, History] | None" = None) -> str:
+def _table(networks: "Sequence[_Network]", histories: "Mapping[int, History] | None" = None) -> str:
     from audiocnn.folds.machines import machine_of
     from audiocnn.folds.status import fold_status
     from audiocnn.text import aligned
 
-    rows = [[str(fold), *fold_status(plan, fold)] for fold in folds]
+    rows = [["all" if fold == ALL_CLIPS else str(fold), *fold_status(plan, fold)] for plan, fold in networks]
     header = ["fold", "state", "epochs", "best val_acc", "time left"]
-    machines = [machine_of(plan.folder(fold)) for fold in folds]
+    machines = [machine_of(plan.folder(fold)) for plan, fold in networks]
     if any(machines):
         header.append("machine")
         rows = [[*row, where["machine"] if where else "here"] for row, where in zip(rows, machines, strict=True)]
     table = aligned([header, *rows], left=2)
     if histories is None:
         return table
-    accuracy, loss = (_curves([histories[fold] for fold in folds], name) for name in ("accuracy", "loss"))
+    accuracy, loss = (_curves([histories[fold] for _, fold in networks], name) for name in ("accuracy", "loss"))
     lines = table.splitlines()
     width = max(map(len, lines))
     beside = zip(lines, ["accuracy", *accuracy], ["loss", *loss], strict=True)

@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from audiocnn.checkpoints.folder import FAILURE, fold_folder, result_names
 from audiocnn.checkpoints.progress import FoldProgress, read_progress
+from audiocnn.config.all_clips import ALL_CLIPS, fold_words
 from audiocnn.text import duration
 
-_EPOCH_LINE = re.compile(r"fold (\d+): epoch ")
+_EPOCH_LINE = re.compile(r"(all clips|fold \d+): epoch ")
 _SECONDS = 60.0  # between two lines on the epochs of one fold, without a terminal; AUDIOCNN_LOG_SECONDS says otherwise
 
 
@@ -91,7 +92,7 @@ class FoldBars:
         bar, best = self._bars[fold], progress["best_accuracy"]
         bar.total, bar.n = progress["batches"], progress["batch"]
         accuracy = f", best val_acc {best:.4f}" if best >= 0 else ""
-        bar.set_description_str(f"fold {fold}: epoch {progress['epoch']} of at most {self._epochs}{accuracy}")
+        bar.set_description_str(f"{fold_words(fold)}: epoch {progress['epoch']} of at most {self._epochs}{accuracy}")
 
     def _show_run(
         self, over: set[int], begun: Mapping[int, FoldProgress], training: Mapping[int, FoldProgress]
@@ -103,8 +104,9 @@ class FoldBars:
         # The mean pace, and as many folds side by side as now. An early stop makes it less.
         seconds = (most - done) * sum(paces) / len(paces) / len(training) if paces else None
         self._run.total, self._run.n = most, done
+        folds = f"{self._done + len(over)} of {self._done + len(self._folders)} folds"
         words = [
-            f"{self._done + len(over)} of {self._done + len(self._folders)} folds",
+            fold_words(ALL_CLIPS) if ALL_CLIPS in self._folders else folds,
             f"{done}/{most} epochs",
             *([] if seconds is None else [f"< {duration(seconds)} left"]),
             *self._where,

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiocnn.checkpoints.folder import fold_folder
-from audiocnn.checkpoints.key import code_digests, fold_key
+from audiocnn.checkpoints.key import PROJECT, code_digests, fold_key
 from audiocnn.checkpoints.training_state import read_finished
+from audiocnn.config.all_clips import ALL_CLIPS
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.params import Params
 from audiocnn.config.runtime import Runtime, checkpoint_root
 from audiocnn.config.train_params import TrainParams
 from audiocnn.data.prepared import Meta, read_meta, verify_arrays
 from audiocnn.errors import UserError
+from audiocnn.files import sha256_of_file
 from audiocnn.folds.ray_process import device_of_folds
+
+_ALL_CLIPS_CODE = "audiocnn/training/all_clips.py"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Plan:
 
     def key(self, fold: int) -> str:
         """The fold's KEY."""
-        return fold_key(fold, self.model, self.train, self.meta, self.device, self.code)
+        return fold_key(fold, self.model, self.train, self.meta, self.device, code_of(fold, self.code))
 
     def folder(self, fold: int) -> Path:
         """The fold's checkpoint folder."""
@@ -42,6 +46,11 @@ class Plan:
     def results(self, fold: int) -> dict[str, bytes] | None:
         """A finished fold's two files by name, or None: here it is decided that a fold is finished."""
         return read_finished(self.folder(fold), fold, self.key(fold))
+
+
+def code_of(fold: int, code: Mapping[str, str]) -> Mapping[str, str]:
+    """The digests of the code that decides a fold's result. The network on all clips has a module of its own."""
+    return code if fold != ALL_CLIPS else {**code, _ALL_CLIPS_CODE: sha256_of_file(PROJECT / _ALL_CLIPS_CODE)}
 
 
 def make_plan(params: Params, runtime: Runtime, prepared: Path, root: Path | None = None) -> Plan:

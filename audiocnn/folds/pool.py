@@ -16,6 +16,7 @@ from typing import IO
 
 from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.training_state import read_finished
+from audiocnn.config.all_clips import ALL_CLIPS
 from audiocnn.config.arithmetic import with_arithmetic
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.runtime import Runtime, check_device, unused_gpu, visible_gpus
@@ -113,8 +114,9 @@ def beginning(job: WorkerJob, jobs: int) -> list[str]:
     """The run's first lines: where and how many folds train, on what, what is done already, and how to follow."""
     meta, folds = read_meta(Path(job.prepared)), job.done + len(job.keys)
     cached = f", {job.done} of them finished before" if job.done else ""
+    what = f"{jobs} {'folds' if jobs > 1 else 'fold'} at a time; folds: {folds}{cached}"
     lines = [
-        f"training on {job.device}, {jobs} {'folds' if jobs > 1 else 'fold'} at a time; folds: {folds}{cached}",
+        f"training on {job.device}, {'one network' if ALL_CLIPS in job.keys else what}",
         f"data: {meta.source}, {meta.clips} clips, {len(meta.classes)} classes",
         "in another terminal, 'audiocnn status --watch' follows",
     ]

@@ -584,7 +584,7 @@ class _HandOut:
     # What is seen
 
     def _say(self, fold: _Fold, line: str) -> None:
-        tell_line(self._events, line if line.startswith("fold ") else f"fold {fold.fold}: {line}")
+        tell_line(self._events, line if line.startswith(("fold ", "all clips")) else f"fold {fold.fold}: {line}")
 
     def _show(self) -> None:
         """The line on the cluster, and, where nothing of ours trains for a while, that we wait for machines."""

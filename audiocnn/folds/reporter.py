@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.key import code_digests, fold_key
 from audiocnn.checkpoints.progress import write_history, write_progress
+from audiocnn.config.all_clips import fold_words
 from audiocnn.config.runtime import WandbSettings
 from audiocnn.config.train_params import effective_params
 from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
+from audiocnn.folds.plan import code_of
 from audiocnn.folds.pool import WorkerJob
 from audiocnn.processes import StopSignal
 from audiocnn.text import displayed
@@ -28,7 +30,10 @@ _WRITE_EVERY = 0.5  # seconds between two writes of progress.json
 def keys_are_current(job: WorkerJob) -> bool:
     """Whether the code and the data here are what the KEYs were made of."""
     meta, code = read_meta(Path(job.prepared)), code_digests()
-    return all(fold_key(f, job.model, job.train, meta, job.device, code) == key for f, key in job.keys.items())
+    return all(
+        fold_key(fold, job.model, job.train, meta, job.device, code_of(fold, code)) == key
+        for fold, key in job.keys.items()
+    )
 
 
 def check_keys(job: WorkerJob) -> None:
@@ -57,7 +62,7 @@ class Reporter:
             self._tracker.finish()
 
     def say(self, message: str) -> None:
-        print(displayed(f"fold {self._fold}: {message}"), flush=True)
+        print(displayed(f"{fold_words(self._fold)}: {message}"), flush=True)
 
     def starting(self, model: "nn.Module", progress: "Progress") -> None:
         self._best_accuracy = progress.best_accuracy

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from audiocnn.checkpoints.failure import error_of
 from audiocnn.checkpoints.folder import TRAINED_BY, empty_folder
 from audiocnn.checkpoints.lock import fold_lock, holder_of, is_locked, require_writable
+from audiocnn.config.all_clips import fold_words
 from audiocnn.config.runtime import Runtime, job_count
 from audiocnn.files import write_atomically
 from audiocnn.folds.dvc import current_session, dvc_has
@@ -43,7 +44,7 @@ def _wait_for_other(plan: Plan, fold: int, stop: StopSignal) -> None:
     folder = plan.folder(fold)
     if not is_locked(folder):
         return
-    print(f"fold {fold}: waiting for {displayed(holder_of(folder))}, which trains it", flush=True)
+    print(f"{fold_words(fold)}: waiting for {displayed(holder_of(folder))}, which trains it", flush=True)
     while True:
         stop.check()
         with fold_lock(folder, timeout=1) as is_free:

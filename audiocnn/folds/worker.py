@@ -10,6 +10,7 @@ from audiocnn.checkpoints.failure import error_of, forget_error, record_error
 from audiocnn.checkpoints.folder import fold_folder
 from audiocnn.checkpoints.lock import fold_lock
 from audiocnn.checkpoints.training_state import read_finished
+from audiocnn.config.all_clips import ALL_CLIPS, fold_words
 from audiocnn.data.prepared import read_meta
 from audiocnn.errors import Stopped, run_command, sentence_of
 from audiocnn.folds.ledger import must_stay
@@ -26,7 +27,7 @@ def main() -> None:
     stop = StopSignal()
     end_with(psutil.Process(job.supervisor))
     check_keys(job)
-    import audiocnn.training.loop  # noqa: F401  # only now, between two looks at the code that it is made of
+    import audiocnn.training.all_clips  # noqa: F401  # only now, between two looks at the code that it is made of
 
     check_keys(job)
     for seconds in _WAITS:
@@ -46,6 +47,7 @@ def _take_fold(job: WorkerJob, fold: int, seconds: float, stop: StopSignal) -> N
 
 def _try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None:
     """Trains a fold; an error ends this fold alone, and stays in its folder for its own stage to report."""
+    from audiocnn.training.all_clips import train_all_clips
     from audiocnn.training.loop import train_fold
     from audiocnn.training.state import FoldJob
 
@@ -64,7 +66,8 @@ def _try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None
     )
     with Reporter(job, fold, stop, runtime.wandb) as reporter:
         try:
-            train_fold(fold_job, reporter)
+            train = train_all_clips if fold == ALL_CLIPS else train_fold
+            train(fold_job, reporter)
         except Stopped:
             raise
         except Exception as error:  # the boundary of a fold: the others go on
@@ -73,7 +76,7 @@ def _try_fold(job: WorkerJob, fold: int, folder: Path, stop: StopSignal) -> None
             sentence = sentence_of(error)
             if sentence is None:
                 traceback.print_exc()
-                sentence = f"fold {fold} failed with {type(error).__name__}: {error}"
+                sentence = f"{fold_words(fold)} failed with {type(error).__name__}: {error}"
             record_error(folder, job.session, sentence)
             reporter.say(sentence)
 

@@ -19,20 +19,34 @@ def find_weights(source: str | Path, fold: int | None) -> list[Path]:
     """The weights files that `source` names: those of one fold, counted from 0, or of all folds in order.
 
     source: a .safetensors file, a folder that holds model_fold_K_best.safetensors, or a repository of the Hub that
-    does, [hf://]OWNER/NAME[@REVISION]; its files come into the Hub client's cache. Raises UserError.
+    does, [hf://]OWNER/NAME[@REVISION]; its files come into the Hub client's cache. Behind hf://OWNER/NAME[@REVISION]/
+    a file of the repository may stand. Raises UserError.
     """
     path = Path(source)
-    name = None if path.exists() else model_name(str(source))
     if path.is_dir():
         return _select((file.name for file in path.iterdir()), fold, lambda name: path / name, str(source))
-    if path.exists() or path.suffix == ".safetensors":
+    place, file = _file_of_repository(str(source))
+    if path.exists() or (path.suffix == ".safetensors" and file is None):
         return [path]
+    name = model_name(place)
     if name is None:
         raise UserError(f"{source} is not here: train with 'dvc repro', or name a folder, a file or hf://OWNER/NAME.")
     from audiocnn.hub.models import ModelRepository
 
     repository = ModelRepository(name, LARGEST_FILE)
-    return _select(repository.names, fold, repository.fetch, str(source))
+    if file is None:
+        return _select(repository.names, fold, repository.fetch, place)
+    if file not in repository.names:
+        present = ", ".join(sorted(name for name in repository.names if name.endswith(".safetensors")))
+        raise UserError(displayed(f"{place} has no {file}: it has {present or 'no weights'}."))
+    return [repository.fetch(file)]
+
+
+def _file_of_repository(source: str) -> tuple[str, str | None]:
+    """The repository of hf://OWNER/NAME[@REVISION]/FILE and the file; of other sources all, and None."""
+    place, _, file = source.rpartition("/")
+    is_file = source.startswith("hf://") and file.endswith(".safetensors") and model_name(place) is not None
+    return (place, file) if is_file else (source, None)
 
 
 def _select(names: Iterable[str], fold: int | None, fetch: Callable[[str], Path], where: str) -> list[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audiocnn.config.all_clips import ALL_CLIPS_RECORD, ALL_CLIPS_WEIGHTS
 from audiocnn.config.hub_names import dataset_name
 from audiocnn.config.params import Params
 from audiocnn.data.unequal_folds import unequal_folds
@@ -11,8 +12,11 @@ from audiocnn.evaluation.fold_results import FoldResult, mixture
 from audiocnn.evaluation.metrics import confidences, expected_calibration_error, mean_std
 from audiocnn.evaluation.read import headline_metrics
 from audiocnn.evaluation.rows import class_rows, fold_row
+from audiocnn.folds.all_clips import AllClipsRecord, what_it_is_worth
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.front_matter import front_matter
+from audiocnn.release.origin import CodeOrigin
+from audiocnn.release.usage import usage
 from audiocnn.sound.leak_counts import LeakCounts
 from audiocnn.text import markdown
 
@@ -47,6 +51,13 @@ _FILES = (
         "the same as a pickle, for programs that expect it; opening any pickle can run code",
     ),
 )
+_ALL_CLIPS_FILES = (
+    (ALL_CLIPS_WEIGHTS, "weights of the network on all clips; their header says fold -1, since none is held out"),
+    (
+        ALL_CLIPS_RECORD,
+        "how it was trained: clips, KEYs, device, torch, the history of its epochs, sha256 of its weights",
+    ),
+)
 
 
 def model_card(
@@ -56,29 +67,35 @@ def model_card(
     repository: str,
     leaks: LeakCounts | None,
     doubts: Sequence[str],
+    all_clips: AllClipsRecord | None,
+    code: CodeOrigin,
+    address: str | None,
 ) -> str:
     """The text of README.md, without a date: the same run gives the same bytes.
 
     results: of all folds, in order. header: that of any fold's weights. repository: OWNER/NAME. leaks: None where
-    they were not looked for. doubts: sentences on the data.
+    they were not looked for. doubts: sentences on the data. all_clips: of the network on all clips, where there is one.
+    code: what trained, and its public address, where there is one.
     """
     sections = [
         f"---\n{front_matter(params, results, repository)}\n---",
         f"# {repository.partition('/')[2]}",
         f"AudioCNN, a small convolutional network, trained to tell {len(header.classes)} classes of sound apart; "
-        f"one file of weights for each of {len(results)} folds of a cross-validation.",
+        f"one file of weights for each of {len(results)} folds of a cross-validation"
+        f"{', and one network on all clips' if all_clips else ''}.",
         f"## Data\n\n{_data(params, results, header)}\n\nLeaks {leaks.sentence if leaks else 'were not looked for'}.",
         *(f"**Check.** {doubt}" for doubt in doubts),
         f"## Results\n\n{_PROTOCOLS[results[0].validation]}",
         _headline(results),
+        *([_on_all_clips(all_clips, params, results)] if all_clips else []),
         _fold_table(results),
         f"Recall by class, on the held-out clips:\n\n{_recall_table(results)}",
         "![Confusion matrix of the held-out clips](confusion_matrix.png)",
         "Numbers are held-out clips of all folds; colour is their share of the actual class.",
-        f"## How to use it\n\n{_usage(header, repository)}",
+        f"## How to use it\n\n{usage(header, repository, len(results), code, address, all_clips is not None)}",
         f"To get these results again, byte for byte, in a clone of audiocnn: `audiocnn verify hf://{repository}`",
         f"## Limits\n\n{_limits(results, header)}",
-        f"## Files\n\n{markdown(_FILES, left=2)}",
+        f"## Files\n\n{markdown([*_FILES, *(_ALL_CLIPS_FILES if all_clips else ())], left=2)}",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -115,6 +132,19 @@ def _headline(results: Sequence[FoldResult]) -> str:
     )
 
 
+def _on_all_clips(record: AllClipsRecord, params: Params, results: Sequence[FoldResult]) -> str:
+    """What the network on all clips is worth, and where it differs from those of the folds."""
+    sentences = [
+        f"`{ALL_CLIPS_WEIGHTS}` is {what_it_is_worth(record.clips, record.epochs, results)}.",
+        "The number of epochs is the median of those that the folds' weights took.",
+    ]
+    if results[0].validation != "none":
+        sentences.append("Those were chosen as the best on clips that did not train; here nothing was chosen.")
+    if params.train.calibrate:
+        sentences.append("It has no temperature, which takes clips that do not train.")
+    return " ".join(sentences)
+
+
 def _mean_std(results: Sequence[FoldResult], metric: str) -> str:
     mean, std = mean_std(float(fold_row(result)[metric]) for result in results)
     return f"{mean:.4f} ± {std:.4f}"
@@ -140,22 +170,6 @@ def _recall_table(results: Sequence[FoldResult]) -> str:
 def _decimals(recall: str | int | float) -> str:
     """A recall with three decimals; a class without clips has an empty text instead."""
     return f"{recall:.3f}" if isinstance(recall, float) else str(recall)
-
-
-def _usage(header: WeightsHeader, repository: str) -> str:
-    load = (
-        "```python\n"
-        "import torch\n"
-        "from audiocnn.model import AudioCNN\n"
-        f'model = AudioCNN.from_pretrained("{repository}", fold={header.fold})\n'
-        f"logits = model(torch.zeros(1, {header.mels}, {header.frames}))"
-        "  # (batch, mels, frames) in dB; names: model.classes\n"
-        "```"
-    )
-    if header.recipe is None:
-        return load
-    command = f"audiocnn predict clip.wav --models hf://{repository}"
-    return f"{load}\n\nA sound file, by the mean probability of all folds:\n\n```\n{command}\n```"
 
 
 def _limits(results: Sequence[FoldResult], header: WeightsHeader) -> str:

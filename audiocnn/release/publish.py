@@ -1,10 +1,12 @@
 """`audiocnn publish`: the weights of a finished run as a model repository, with all that shows what they are worth."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiocnn.checkpoints.key import PROJECT
+from audiocnn.config.all_clips import ALL_CLIPS_RECORD, ALL_CLIPS_WEIGHTS
 from audiocnn.config.data_params import source_kind
 from audiocnn.config.hub_names import is_repository
 from audiocnn.config.outs import FOLD_RESULTS, HISTORIES, METRICS, MODELS, PREPARED, weights_name, weights_number
@@ -14,22 +16,32 @@ from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
 from audiocnn.evaluation import rows
 from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_fold_results
-from audiocnn.files import json_text, write_atomically
+from audiocnn.files import json_text, sha256_of_file, write_atomically
+from audiocnn.folds.all_clips import AllClipsRecord, all_clips_train, read_record
 from audiocnn.model.weights import WeightsHeader
+from audiocnn.release.code_address import public_address
 from audiocnn.release.origin import ORIGIN, Origin, params_yaml, read_origin, why_not_verifiable
 from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import displayed
 
 _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
+_NO_ADDRESS = (
+    "the card has no command that installs audiocnn: 'git remote get-url origin' names no https:// address without a "
+    "password, or this commit is not pushed there"
+)
 
 
 @dataclass(frozen=True)
 class _Release:
-    """A finished run: its params, and its folds' results and weights' headers, in the order of the folds."""
+    """A finished run: its params, and its folds' results and weights' headers, in the order of the folds.
+
+    all_clips: the record of the network on all clips, where there is one.
+    """
 
     params: Params
     results: list[FoldResult]
     headers: list[WeightsHeader]
+    all_clips: AllClipsRecord | None
 
 
 def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
@@ -49,7 +61,8 @@ def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
             "or publish them all the same with --yes-this-is-the-demo."
         )
     origin = read_origin(release.params, release.results)
-    files = _release_files(release, origin, repository)
+    address = public_address(PROJECT, origin.code.commit)
+    files = _release_files(release, origin, repository, address)
     for name, content in files.items():
         print(displayed(f"{len(content):>10,} bytes  {name}"))
     if dry_run is None:
@@ -58,6 +71,8 @@ def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
         _write(files, dry_run)
     if why := why_not_verifiable(origin, release.params, release.results):
         print(displayed(f"note: {why}"), file=sys.stderr)
+    if address is None:
+        print(f"note: {_NO_ADDRESS}", file=sys.stderr)
 
 
 def _check_new(folder: Path) -> None:
@@ -76,21 +91,33 @@ def _push(files: Mapping[str, bytes], repository: str) -> None:
     from audiocnn.hub.models import push_release
 
     def is_stale(name: str) -> bool:  # weights of a fold that this release does not have would vote in predictions
-        return weights_number(name) is not None
+        return weights_number(name) is not None or name in (ALL_CLIPS_WEIGHTS, ALL_CLIPS_RECORD)
 
     print(displayed(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}"))
 
 
-def _release_files(release: _Release, origin: Origin, repository: str) -> dict[str, bytes]:
+def _release_files(release: _Release, origin: Origin, repository: str, address: str | None) -> dict[str, bytes]:
     """The files of the repository by name; the same bytes for the same run."""
     from audiocnn.release.confusion_picture import confusion_png
     from audiocnn.release.model_card import model_card
 
-    results, leaks = release.results, read_leaks(PREPARED)
+    results, all_clips = release.results, release.all_clips
     names = [weights_name(result.fold) for result in results]
+    names += [ALL_CLIPS_WEIGHTS, ALL_CLIPS_RECORD] if all_clips else []
+    card = model_card(
+        release.params,
+        results,
+        release.headers[0],
+        repository,
+        leaks=read_leaks(PREPARED),
+        doubts=_doubts(),
+        all_clips=all_clips,
+        code=origin.code,
+        address=address,
+    )
     histories = [{"fold": result.fold, **result.history.series} for result in results]
     return {
-        "README.md": model_card(release.params, results, release.headers[0], repository, leaks, _doubts()).encode(),
+        "README.md": card.encode(),
         **{name: (MODELS / name).read_bytes() for name in names},
         PARAMS_FILE.name: params_yaml(release.params),
         ORIGIN: json_text(origin.model_dump(mode="json")).encode(),
@@ -125,7 +152,24 @@ def _read_release() -> _Release:
     for path, content in expected.items():
         if _read(path) != content:
             raise UserError(f"{path} is not what {FOLD_RESULTS} give: {_CURE}.")
-    return _Release(params, results, [_header(result, params) for result in results])
+    return _Release(params, results, [_header(result, params) for result in results], _all_clips(params, results))
+
+
+def _all_clips(params: Params, results: Sequence[FoldResult]) -> AllClipsRecord | None:
+    """The record of the network on all clips, where there is one. Raises UserError where it is of another run."""
+    from audiocnn.inference.pretrained import load_weights
+
+    path = MODELS / ALL_CLIPS_WEIGHTS
+    if not path.exists():
+        return None
+    record, header = read_record(MODELS), load_weights(path).header
+    digest = params_digest(params.model, all_clips_train(params.train, results))
+    is_recorded = record.weights == sha256_of_file(path) and header is not None and header.params_digest == digest
+    if not is_recorded or record.folds != {result.fold: result.key for result in results}:
+        raise UserError(
+            f"{path} is of another run than {FOLD_RESULTS}: run 'audiocnn train --all-clips' again, or remove it."
+        )
+    return record
 
 
 def _read(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from audiocnn.config.all_clips import ALL_CLIPS
 from audiocnn.config.model_params import ModelParams
 from audiocnn.config.outs import PREPARED
 from audiocnn.config.params import Params
@@ -69,7 +70,7 @@ def fold_tracker(
         return FoldTracker(active, service, settings.watch, fold, is_ours=False)
     for variable in _SWEEP:  # a sweep over whole experiments: its run is for the summary, not for ten folds at once
         os.environ.pop(variable, None)
-    name = f"fold_{fold}"
+    name = "all_clips" if fold == ALL_CLIPS else f"fold_{fold}"
     run = service.start(id=f"{name}-{key[:16]}", name=name, group=group, job_type="fold", config=dict(config))
     return FoldTracker(run, service, settings.watch, fold, is_ours=True) if run else None
 

@@ -58,6 +58,16 @@ def test_onnxruntime_says_of_sound_what_predict_says(tmp_path: Path, recipe: dic
     assert np.ptp(probabilities, axis=0).max() > 0.1  # else any answer would do
 
 
+def test_the_network_on_all_clips_is_exported_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_weights(tmp_path, weights(0), weights(1))
+    own = tmp_path / "model_all_clips.safetensors"
+    own.write_bytes(make_weights(2, make_header(fold=-1, dataset_fold=-1, accuracy=None, validation="none")))
+    assert main(["export", "--onnx", str(tmp_path / "own.onnx"), "--models", str(own)]) == 0
+    assert "own.onnx: one network, " in capsys.readouterr().out
+    told = onnxruntime.InferenceSession(tmp_path / "own.onnx").get_modelmeta().custom_metadata_map
+    assert [header["fold"] for header in json.loads(told["weights"])] == [-1]
+
+
 def test_the_file_tells_what_a_program_needs_and_nothing_of_where_it_was_made(tmp_path: Path) -> None:
     write_weights(tmp_path / "models", weights(0))
     contents = []

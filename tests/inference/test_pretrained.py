@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 
 from audiocnn.errors import UserError
+from audiocnn.inference.find_weights import find_weights
 from audiocnn.inference.memory import MOST_BYTES, clip_bytes, shares
 from audiocnn.inference.pretrained import PretrainedAudioCNN
 from audiocnn.model.crops import Crops
@@ -245,6 +246,16 @@ def test_the_hubs_weights_load_by_their_repositorys_name(hub: FakeHub, source: s
     hub.models["owner/net"] = Repository({f"model_fold_{fold}_best.safetensors": c for fold, c in enumerate(contents)})
     assert_same_function(AudioCNN.from_pretrained(source), contents[0])
     assert_same_function(AudioCNN.from_pretrained(source, fold=1), contents[1])
+
+
+@pytest.mark.parametrize("place", ["hf://owner/net", "hf://owner/net@main"])
+def test_one_file_of_a_repository_loads_by_its_name_and_votes_in_no_ensemble(hub: FakeHub, place: str) -> None:
+    own = make_weights(3, make_header(fold=-1, dataset_fold=-1, accuracy=None, validation="none"))
+    hub.models["owner/net"] = Repository({BEST: make_weights(1), "model_all_clips.safetensors": own})
+    assert_same_function(AudioCNN.from_pretrained(f"{place}/model_all_clips.safetensors"), own)
+    assert [path.name for path in find_weights(place, None)] == [BEST]
+    with pytest.raises(UserError, match=r"has no other.safetensors: it has model_all_clips.safetensors, model_fold_0"):
+        AudioCNN.from_pretrained(f"{place}/other.safetensors")
 
 
 def test_what_was_downloaded_once_is_not_downloaded_again(hub: FakeHub) -> None:

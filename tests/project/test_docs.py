@@ -23,7 +23,9 @@ from tests.support.paths import ROOT
 
 IN_GIT = ("audiocnn/", "stages/", "tests/", "benchmarks/", "docs/", ".github/", ".ci/", ".dvc/")
 OUTS = ("data/", "models/", "results/", "metrics/")
-EXAMPLES = {"data/staging", "data/esc10", "data/words"}  # places that no stage's outs name
+# Places that no stage's outs name.
+ALL_CLIPS = {f"models/model_all_clips.{suffix}" for suffix in ("safetensors", "json")}
+EXAMPLES = {"data/staging", "data/esc10", "data/words", *ALL_CLIPS}
 CHECKPOINTS = {TRAINING_STATE, BEST_MODEL, "epoch_E.pt", "epoch_E.safetensors"}
 KEY = re.compile(r"(data|model|train|engine|checkpoints|wandb|hub)\.([a-z_0-9]+(?:\.[a-z_0-9]+)*)")
 ABSOLUTE = re.compile(r"(?<![\w.}])/(home|root|work|tmp|mnt|Users|private)\b")

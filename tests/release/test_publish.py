@@ -1,9 +1,11 @@
 """`audiocnn publish`: one commit with everything, refused where it would mislead."""
 
 import csv
+import hashlib
 import io
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,17 +17,22 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from audiocnn.cli.main import main
 from audiocnn.config.params import read_params
+from audiocnn.config.train_params import params_digest
 from audiocnn.evaluation.fold_results import read_fold_results
 from audiocnn.files import write_json
+from audiocnn.folds.all_clips import all_clips_train
 from audiocnn.model.network import AudioCNN
+from audiocnn.release.code_address import public_address
 from audiocnn.release.confusion_picture import confusion_png
 from audiocnn.report import confusion_matrix
 from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
 from tests.support.prepared import CLASSES, write_prepared
+from tests.support.processes import environment
 from tests.support.results import fold_result, write_fold_results
-from tests.support.weights import make_weights, without_header, write_finished_run, write_weights
+from tests.support.weights import make_header, make_weights, without_header, write_finished_run, write_weights
 
 NAME = "owner/net"
+ALL_CLIPS = ["model_all_clips.safetensors", "model_all_clips.json"]
 WEIGHTS = [f"model_fold_{fold}_best.safetensors" for fold in range(3)]
 FILES = sorted(
     [
@@ -161,8 +168,9 @@ def test_the_card_says_what_a_user_must_know(run: Path) -> None:
     assert str(run) not in text
 
 
-def test_the_cards_lines_of_code_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = dry_run()["README.md"].decode().partition("```python\n")[2].partition("```")[0]
+def test_the_cards_network_for_torch_is_there(run: Path) -> None:
+    """Its other code runs in test_card_as_typed.py."""
+    code = dry_run()["README.md"].decode().rpartition("```python\n")[2].partition("```")[0]
     assert len(code.splitlines()) == 4
     names: dict[str, Any] = {}
     exec(code.replace(f'"{NAME}"', '"release"'), names)
@@ -331,3 +339,147 @@ def test_the_card_says_in_one_line_what_leaks(run: Path) -> None:
     write_json(run / "data/prepared/leaks.json", {"groups": None, "same": 0, "similar": 1})
     card = dry_run("after")["README.md"].decode()
     assert "Leaks looked for: no groups are known; pairs of clips in two folds: 0 of the same sound, 1 of n" in card
+
+
+# --- The network on all clips ---
+
+
+def write_all_clips(run: Path) -> None:
+    """The network that 'audiocnn train --all-clips' would leave in a finished run."""
+    params, results = read_params(), read_fold_results([0, 1, 2])
+    train = all_clips_train(params.train, results)
+    header = make_header(
+        fold=-1,
+        dataset_fold=-1,
+        epoch=train.epochs - 1,
+        accuracy=None,
+        validation="none",
+        params_digest=params_digest(params.model, train),
+    )
+    weights = make_weights(9, header)
+    record = {
+        "format": 1,
+        "key": "0" * 64,
+        "clips": 72,
+        "device": "cpu",
+        "torch": "2.13.0",
+        "history": {name: [0.5] * train.epochs for name in ("loss", "accuracy", "lr")},
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "folds": {str(result.fold): result.key for result in results},
+    }
+    (run / "models" / ALL_CLIPS[0]).write_bytes(weights)
+    write_json(run / "models" / ALL_CLIPS[1], record)
+
+
+@pytest.mark.parametrize("validation", ["held_out", "none"])
+def test_the_network_on_all_clips_goes_out_with_the_cross_validations_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validation: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished_run(tmp_path, validation=validation)
+    assert b"all clips" not in dry_run("without")["README.md"]
+    write_all_clips(tmp_path)
+    files = dry_run("with")
+    assert sorted(files) == sorted([*FILES, *ALL_CLIPS])
+    assert all(files[name] == (tmp_path / "models" / name).read_bytes() for name in ALL_CLIPS)
+    metric = "val_acc" if validation == "held_out" else "test_acc"
+    accuracy = json.loads(files["summary.json"])[metric]
+    epochs = {"held_out": 6, "none": 8}[validation]
+    assert (
+        f"`model_all_clips.safetensors` is trained on all 72 clips for a fixed number of epochs, {epochs}; no clip was "
+        "held out, so it has no accuracy of its own: the cross-validation's is "
+        f"{accuracy['mean']:.4f} ± {accuracy['std']:.4f} ({metric})."
+    ) in files["README.md"].decode()
+    assert (b"here nothing was chosen" in files["README.md"]) == (validation == "held_out")
+    assert f"--models hf://{NAME}/model_all_clips.safetensors\n" in files["README.md"].decode()
+
+
+def changed_record(run: Path, **changes: Any) -> None:
+    path = run / "models" / ALL_CLIPS[1]
+    write_json(path, {**json.loads(path.read_text()), **changes})
+
+
+@pytest.mark.parametrize("what", ["folds", "bytes", "params", "no record"])
+def test_a_network_on_all_clips_of_another_run_is_not_published(
+    run: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    write_all_clips(run)
+    if what == "folds":
+        changed_record(run, folds={"0": "f" * 64})
+    if what == "bytes":
+        (run / "models" / ALL_CLIPS[0]).write_bytes(make_weights(8))
+    if what == "params":
+        weights = make_weights(9)
+        (run / "models" / ALL_CLIPS[0]).write_bytes(weights)
+        changed_record(run, weights=hashlib.sha256(weights).hexdigest())
+    if what == "no record":
+        (run / "models" / ALL_CLIPS[1]).unlink()
+    assert publish("--dry-run", "release") == 1
+    error = capsys.readouterr().err
+    assert "run 'audiocnn train --all-clips' again" in error
+    assert error.count("\n") == 1
+    assert not Path("release").exists()
+
+
+def test_a_network_on_all_clips_of_an_earlier_release_is_deleted(hub: FakeHub, run: Path) -> None:
+    hub.models[NAME] = Repository(dict.fromkeys(ALL_CLIPS, b"old"))
+    assert publish() == 0
+    assert sorted(hub.models[NAME].files) == FILES
+
+
+# --- Where the code is ---
+
+COMMITTED = {f"GIT_{who}_{what}": "test@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment(**COMMITTED), check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A git repository with one commit, which its origin has, as far as git knows."""
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "one")
+    git(tmp_path, "remote", "add", "origin", "https://code.example:8443/owner/audiocnn.git")
+    git(tmp_path, "update-ref", "refs/remotes/origin/main", "HEAD")
+    return tmp_path
+
+
+def test_the_address_of_the_code_is_a_public_one_that_has_the_commit(clone: Path) -> None:
+    commit = git(clone, "rev-parse", "HEAD")
+    assert public_address(clone, commit) == "https://code.example:8443/owner/audiocnn.git"
+    assert public_address(clone, None) is None
+    git(clone, "commit", "-q", "--allow-empty", "-m", "not pushed")
+    assert public_address(clone, git(clone, "rev-parse", "HEAD")) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:secret@code.example/owner/audiocnn",
+        "https://token@code.example/owner/audiocnn",
+        "git@code.example:owner/audiocnn.git",
+        "/srv/private/audiocnn",
+        "file:///srv/private/audiocnn",
+        "https://code.example/owner/audiocnn?token=secret",
+        'https://code.example/owner/$(touch x)"',
+    ],
+)
+def test_an_address_that_is_private_or_that_a_shell_would_run_never_leaves(clone: Path, url: str) -> None:
+    git(clone, "remote", "set-url", "origin", url)
+    assert public_address(clone, git(clone, "rev-parse", "HEAD")) is None
+
+
+def test_without_an_address_the_card_names_the_commit_and_publish_says_so(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("audiocnn.release.publish.public_address", lambda root, commit: None)
+    files = dry_run()
+    commit = json.loads(files["origin.json"])["code"]["commit"]
+    assert f"commit `{commit}`" in files["README.md"].decode()
+    assert "pip install" not in files["README.md"].decode()
+    assert "note: the card has no command that installs audiocnn" in capsys.readouterr().err

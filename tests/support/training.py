@@ -17,7 +17,7 @@ from audiocnn.data.prepared import read_meta
 from audiocnn.files import digest
 from audiocnn.folds.plan import Plan
 from audiocnn.training.loop import train_fold
-from audiocnn.training.state import FoldJob, Progress
+from audiocnn.training.state import FoldJob, Observer, Progress
 
 MODEL = ModelParams(encoder_channels=(4, 4, 8), conv1d_channels=4, hidden_units=8)
 # Patience of 1 and a large factor: the scheduler acts often, so a forgotten one shows.
@@ -97,11 +97,13 @@ class Watcher:
         pass
 
 
-def train_until(job: FoldJob, epoch: int | None = None) -> Watcher:
+def train_until(
+    job: FoldJob, epoch: int | None = None, train: Callable[[FoldJob, Observer], None] = train_fold
+) -> Watcher:
     """Trains a fold up to and with an epoch, or to its end."""
     watcher = Watcher(stop_after=epoch)
     with suppress(InterruptedRunError):
-        train_fold(job, watcher)
+        train(job, watcher)
     return watcher
 
 
