@@ -1,35 +1,18 @@
 """`audiocnn publish`: the weights of a finished run as a model repository, with all that shows what they are worth."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from audiocnn.config.data_params import source_kind
-from audiocnn.config.hub_names import is_repository
-from audiocnn.config.outs import FOLD_RESULTS, HISTORIES, METRICS, MODELS, PREPARED, weights_name, weights_number
-from audiocnn.config.params import PARAMS_FILE, Params, read_params
-from audiocnn.config.train_params import params_digest
+from audiocnn.config.outs import HISTORIES, METRICS, MODELS, PREPARED, weights_name, weights_number
+from audiocnn.config.params import PARAMS_FILE
 from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
-from audiocnn.evaluation import rows
-from audiocnn.evaluation.fold_results import FoldResult, fold_result_path, read_fold_results
-from audiocnn.files import json_text, write_atomically
-from audiocnn.model.weights import WeightsHeader
+from audiocnn.files import json_text
+from audiocnn.release.finished_run import FinishedRun, read_finished_run
+from audiocnn.release.going_out import check_destination, send
 from audiocnn.release.origin import ORIGIN, Origin, params_yaml, read_origin, why_not_verifiable
 from audiocnn.sound.leak_counts import read_leaks
 from audiocnn.text import displayed
-
-_CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
-
-
-@dataclass(frozen=True)
-class _Release:
-    """A finished run: its params, and its folds' results and weights' headers, in the order of the folds."""
-
-    params: Params
-    results: list[FoldResult]
-    headers: list[WeightsHeader]
 
 
 def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
@@ -38,50 +21,18 @@ def publish(repository: str, dry_run: Path | None, demo_is_meant: bool) -> None:
     repository: OWNER/NAME. dry_run: a new or an empty folder, or None to push. demo_is_meant: whether results of the
     demo may go out. Raises UserError where the arguments are wrong, the files are not of one run, or the Hub refuses.
     """
-    if not is_repository(repository):
-        raise UserError(f"--repo is {repository!r}, expected OWNER/NAME.")
-    if dry_run is not None:
-        _check_new(dry_run)
-    release = _read_release()
-    if release.results[0].source == "demo" and not demo_is_meant:
-        raise UserError(
-            "these are results of the demo, on synthetic sounds: train on real ones (data.source in params.yaml), "
-            "or publish them all the same with --yes-this-is-the-demo."
-        )
+    check_destination("--repo", repository, dry_run)
+    release = read_finished_run(demo_is_meant)
     origin = read_origin(release.params, release.results)
     files = _release_files(release, origin, repository)
-    for name, content in files.items():
-        print(displayed(f"{len(content):>10,} bytes  {name}"))
-    if dry_run is None:
-        _push(files, repository)
-    else:
-        _write(files, dry_run)
+    message = "Best models, results and model card, by audiocnn publish"
+    # Weights of a fold that this release does not have would vote in predictions.
+    send(files, repository, "model", message, dry_run, is_stale=lambda name: weights_number(name) is not None)
     if why := why_not_verifiable(origin, release.params, release.results):
         print(displayed(f"note: {why}"), file=sys.stderr)
 
 
-def _check_new(folder: Path) -> None:
-    """Raises UserError unless a folder can be made there, or is there and empty."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} already exists: name a new or an empty folder for --dry-run.")
-
-
-def _write(files: Mapping[str, bytes], folder: Path) -> None:
-    for name, content in files.items():
-        write_atomically(folder / name, content)
-    print(f"{len(files)} files in {folder}, nothing is pushed; the model card is {folder / 'README.md'}")
-
-
-def _push(files: Mapping[str, bytes], repository: str) -> None:
-    from audiocnn.hub.models import push_release
-
-    def is_stale(name: str) -> bool:  # weights of a fold that this release does not have would vote in predictions
-        return weights_number(name) is not None
-
-    print(displayed(f"{len(files)} files in one commit: {push_release(repository, files, is_stale)}"))
-
-
-def _release_files(release: _Release, origin: Origin, repository: str) -> dict[str, bytes]:
+def _release_files(release: FinishedRun, origin: Origin, repository: str) -> dict[str, bytes]:
     """The files of the repository by name; the same bytes for the same run."""
     from audiocnn.release.confusion_picture import confusion_png
     from audiocnn.release.model_card import model_card
@@ -108,52 +59,3 @@ def _doubts() -> list[str]:
         return read_meta(PREPARED).doubts()
     except UserError:
         return []
-
-
-def _read_release() -> _Release:
-    """The finished run in this project. Raises UserError where a file is missing, or is of another run."""
-    params = read_params()
-    results = read_fold_results(params.folds)
-    kind = source_kind(params.data.source)
-    if results[0].source != kind:
-        raise UserError(f"{PARAMS_FILE} names data of kind {kind}, the results are of {results[0].source}: {_CURE}.")
-    expected: Mapping[Path, bytes] = {
-        METRICS / "summary.json": json_text(rows.summary(results)).encode(),
-        METRICS / "folds.csv": rows.csv_text([rows.fold_row(result) for result in results]).encode(),
-        HISTORIES: rows.histories(results),
-    }
-    for path, content in expected.items():
-        if _read(path) != content:
-            raise UserError(f"{path} is not what {FOLD_RESULTS} give: {_CURE}.")
-    return _Release(params, results, [_header(result, params) for result in results])
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} is not here: {_CURE}.") from None
-
-
-def _header(result: FoldResult, params: Params) -> WeightsHeader:
-    """The header of a fold's weights. Raises UserError unless they can be loaded and are those of the fold's result."""
-    from audiocnn.inference.pretrained import load_weights
-
-    path = MODELS / weights_name(result.fold)
-    header = load_weights(path).header
-    if header is None:
-        raise UserError(f"{path} has no header, so it is not of this project's training: {_CURE}.")
-    same = {
-        "fold": header.fold == result.fold and header.dataset_fold == result.dataset_fold,
-        "classes": tuple(header.classes) == result.classes,
-        "source": header.source == result.source,
-        "epoch": header.epoch == result.best_epoch,
-        "accuracy": header.accuracy == result.val_accuracy,
-        "validation": header.validation == result.validation,
-        "params": header.params_digest == params_digest(params.model, params.train),
-    }
-    for name, agrees in same.items():
-        if not agrees:
-            origin = PARAMS_FILE if name == "params" else fold_result_path(result.fold)
-            raise UserError(f"{path} is of another run than {origin}, they differ in {name}: {_CURE}.")
-    return header
