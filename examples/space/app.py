@@ -170,10 +170,14 @@ def page(model: Model) -> Any:
         known = html.escape(", ".join(model.classes))
         gradio.HTML(f"<h1>What is this sound?</h1><p>Record or drop one. It is called one of: {known}.</p>")
         recording = gradio.Audio(sources=["microphone", "upload"], type="filepath", label="A sound", buttons=[])
-        sentence = gradio.Markdown()
+        sentence = gradio.Markdown(elem_id="sentence")
         whole = gradio.Label(num_top_classes=TOP, label="The whole recording, mean over its windows", visible=False)
         windows = gradio.Dataframe(
-            headers=["from, s", "to, s", "class", "probability"], datatype="str", interactive=False, visible=False
+            headers=["from, s", "to, s", "class", "probability"],
+            datatype="str",
+            interactive=False,
+            visible=False,
+            elem_id="windows",
         )
         gradio.Markdown(about())
         recording.change(listen, recording, [sentence, whole, windows], api_name="listen")

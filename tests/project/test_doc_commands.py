@@ -32,6 +32,10 @@ NOT_RUN = {
     "git clone REPOSITORY audiocnn && cd audiocnn": "the network, and an address that each reader knows",
     "git clone https://github.com/karolpiczak/ESC-50 ../ESC-50": "the network",
     "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
+    "python -m venv space-env && space-env/bin/pip install -r space/requirements.txt": "the network",
+    "space-env/bin/python space/app.py": "the environment that the line above makes: tests.space.look",
+    "audiocnn publish --repo OWNER/sounds": "an account: test_publish.py",
+    "audiocnn publish --space OWNER/sounds": "an account: test_space.py",
     "make test": "installs from the network, and this is one of its tests",
     "make test-fast": "the same",
 }

@@ -1,6 +1,5 @@
 """The page's functions, without gradio: from a file to classes, window by window, as `audiocnn predict` says it."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -18,25 +17,13 @@ import soundfile
 
 import audiocnn
 from audiocnn.cli.main import main
+from tests.space.app import PAGE, load_app
 from tests.support.paths import ROOT, SHARED
 from tests.support.processes import environment
 from tests.support.sounds import encode
 from tests.support.weights import RECIPE, make_weights, write_weights
 
-PAGE = ROOT / "examples/space"
 REAL = sorted((SHARED / "audio/esc10/audio").glob("*.ogg"))[:3]
-
-
-def load_app() -> Any:
-    """app.py as a module."""
-    spec = importlib.util.spec_from_file_location("space_app", PAGE / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 app = load_app()
 
 
