@@ -35,10 +35,12 @@ def main() -> None:
 
 
 def _clone(path: Path) -> Project:
-    """A clone of this project with its own params, in which nothing has run."""
+    """A clone as a reader has it: with the project's own params and results."""
     project = make_clone(path)
-    shutil.copy(ROOT / "params.yaml", path)
-    project.commit("the project's own params")
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, path)
+    shutil.copytree(ROOT / "metrics", path / "metrics", dirs_exist_ok=True)
+    project.commit("the project's own params and results")
     return project
 
 

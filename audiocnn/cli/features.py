@@ -82,7 +82,8 @@ def _push(folder: Path, card: str, repository: str) -> None:
     from audiocnn.hub.push import push
     from audiocnn.sound.make_dataset import FILES
 
-    files = {**{name: folder / name for name in FILES}, "README.md": card.encode()}
+    files: dict[str, Path | bytes] = {name: folder / name for name in FILES}
+    files["README.md"] = card.encode()
     push(repository, "dataset", files, "Spectrograms made by audiocnn features")
 
 

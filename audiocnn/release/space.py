@@ -37,7 +37,8 @@ def publish_space(repository: str, models: str, dry_run: Path | None, demo_is_me
     card = space_card(run.params, run.results, len(networks), repository, model, _sdk_version(page["requirements.txt"]))
     files = {"README.md": card.encode(), **page, "model.onnx": export_onnx(networks).content}
     send(files, repository, "space", "A page to try the network on, by audiocnn publish", dry_run)
-    print(f"its card links to https://huggingface.co/{model}: 'audiocnn publish --repo {model}' puts the weights there")
+    if name is None:
+        print(f"its card links to the model of that name: 'audiocnn publish --repo {model}' puts it there")
 
 
 def _page() -> dict[str, bytes]:

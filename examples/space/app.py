@@ -145,7 +145,7 @@ def _likeliest(probabilities: dict[str, float]) -> tuple[str, str]:
 
 def about() -> str:
     """README.md without its front matter; nothing where there is none."""
-    return README.read_text().split("\n---\n", 1)[-1] if README.exists() else ""
+    return README.read_text(encoding="utf-8").split("\n---\n", 1)[-1] if README.exists() else ""
 
 
 def page(model: Model) -> Any:

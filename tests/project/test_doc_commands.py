@@ -34,6 +34,8 @@ NOT_RUN = {
     "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
     "python -m venv space-env && space-env/bin/pip install -r space/requirements.txt": "the network",
     "space-env/bin/python space/app.py": "the environment that the line above makes: tests.space.look",
+    "python -m venv page-env && page-env/bin/pip install -r page/requirements.txt": "the network",
+    "page-env/bin/python page/app.py": "the environment that the line above makes: tests.space.look",
     "audiocnn publish --repo OWNER/sounds": "an account: test_publish.py",
     "audiocnn publish --space OWNER/sounds": "an account: test_space.py",
     "make test": "installs from the network, and this is one of its tests",
