@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from audiocnn.config.params import Params
 from audiocnn.evaluation.fold_results import FoldResult
 from audiocnn.release.model_card import PROTOCOLS, headline, held_out_clips
-from audiocnn.text import literal
 
 _PYTHON = "3.11"  # the oldest that requirements.txt installs on, and the one that it is tested with
 
@@ -18,13 +17,13 @@ def space_card(
     results: of all folds, in order. networks: how many vote in the Space. repository, model: OWNER/NAME of the Space
     and of the model that it links to. sdk_version: Gradio's.
     """
-    name, classes = repository.partition("/")[2], results[0].classes
+    name = repository.partition("/")[2]
     what = f"the mean of the {networks} networks of all folds" if networks > 1 else "one network"
     sections = [
         f"---\n{_front_matter(name, model, sdk_version)}\n---",
         f"# {name}",
-        f"It says which of {len(classes)} classes a sound is: {', '.join(map(literal, classes))}. It always answers "
-        "with one of them, whatever it hears, and with one only.",
+        f"It says which of {len(results[0].classes)} classes a sound is. It always answers with one of them, whatever "
+        "it hears, and with one only.",
         f"## How often it is right\n\n{held_out_clips(params, results)}. {PROTOCOLS[results[0].validation]}",
         headline(results),
         f"These are results of single networks. Here {what} answers, which has no held-out clips of this dataset left "

@@ -6,7 +6,6 @@ A Gradio Space, and the same page on your own machine. It needs what requirement
 which 'audiocnn export --onnx model.onnx' writes; of audiocnn itself it needs nothing.
 """
 
-import html
 import json
 import sys
 from collections.abc import Sequence
@@ -132,8 +131,8 @@ def mean(answers: Sequence[Answer]) -> dict[str, float]:
 
 
 def table(answers: Sequence[Answer]) -> list[list[str]]:
-    """A row a window: from, to, its likeliest class and that one's probability."""
-    return [[f"{answer.start:.2f}", f"{answer.end:.2f}", *_likeliest(answer.probabilities)] for answer in answers]
+    """A row a window: its seconds, its likeliest class and that one's probability."""
+    return [[f"{answer.start:.2f} to {answer.end:.2f}", *_likeliest(answer.probabilities)] for answer in answers]
 
 
 def _likeliest(probabilities: dict[str, float]) -> tuple[str, str]:
@@ -144,8 +143,13 @@ def _likeliest(probabilities: dict[str, float]) -> tuple[str, str]:
 
 
 def about() -> str:
-    """README.md without its front matter; nothing where there is none."""
-    return README.read_text(encoding="utf-8").split("\n---\n", 1)[-1] if README.exists() else ""
+    """README.md below its title; nothing where there is none."""
+    return README.read_text(encoding="utf-8").partition("\n# ")[2].partition("\n")[2] if README.exists() else ""
+
+
+def as_text(name: str) -> str:
+    """A name as Markdown that shows it as it is, whatever is in it."""
+    return "".join(letter if letter.isalnum() or letter == " " else f"&#{ord(letter)};" for letter in name)
 
 
 def page(model: Model) -> Any:
@@ -167,15 +171,16 @@ def page(model: Model) -> Any:
         return sound.note, gradio.update(value=whole, visible=True), gradio.update(value=table(answers), visible=True)
 
     with gradio.Blocks(title="What is this sound?", analytics_enabled=False, delete_cache=(600, 600)) as blocks:
-        known = html.escape(", ".join(model.classes))
-        gradio.HTML(f"<h1>What is this sound?</h1><p>Record or drop one. It is called one of: {known}.</p>")
+        known = " · ".join(map(as_text, model.classes))
+        gradio.Markdown(f"# What is this sound?\n\nRecord one, or drop a file. It is called one of: {known}")
         recording = gradio.Audio(sources=["microphone", "upload"], type="filepath", label="A sound", buttons=[])
         sentence = gradio.Markdown(elem_id="sentence")
         whole = gradio.Label(num_top_classes=TOP, label="The whole recording, mean over its windows", visible=False)
         windows = gradio.Dataframe(
-            headers=["from, s", "to, s", "class", "probability"],
+            headers=["seconds", "class", "probability"],
             datatype="str",
             interactive=False,
+            wrap=True,
             visible=False,
             elem_id="windows",
         )
@@ -187,4 +192,4 @@ def page(model: Model) -> Any:
 if __name__ == "__main__":
     if not MODEL.exists():
         sys.exit(f"error: {MODEL} is not here: write it with 'audiocnn export --onnx {MODEL}'.")
-    page(Model(MODEL)).launch(max_file_size=MOST_UPLOAD)
+    page(Model(MODEL)).launch(max_file_size=MOST_UPLOAD, run_history=False, footer_links=["api", "gradio"])

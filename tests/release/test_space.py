@@ -77,12 +77,6 @@ def test_its_card_says_where_the_accuracy_comes_from(
     assert f"(https://huggingface.co/{NAME})" in card
 
 
-def test_a_class_name_is_text_on_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_finished_run(tmp_path, classes=["![a](http://x/y.png)", "dog bark", "a #1"])
-    assert r": !\[a\](http://x/y.png), dog bark, a #<!-- -->1. It always" in dry_run()["README.md"].decode()
-
-
 def test_it_goes_into_a_space_of_gradio_in_one_commit(hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish() == 0
     assert hub.spaces[NAME].commits == [FILES]

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, Page, sync_playwright
 
 TIMEOUT = 60_000  # milliseconds for the page to answer; far more than it needs
-ANSWER = '[data-testid="label-output-value"], #sentence p'
+ANSWER = "#windows :text('0.00 to'):visible, #sentence p:visible"
 READ = """() => ({
   text: document.body.innerText,
   answer: document.querySelector('[data-testid="label-output-value"]')?.innerText ?? "",
   sentence: document.querySelector('#sentence p')?.innerText ?? "",
-  rows: document.querySelectorAll('#windows tbody tr').length,
+  windows: document.querySelector('#windows')?.innerText ?? "",
   overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   ran: window.ran ?? null })"""
 
@@ -53,9 +53,10 @@ def _look(browser: Browser, job: dict[str, Any], width: int) -> Iterator[dict[st
     page.set_default_timeout(TIMEOUT)
     hosts: set[str] = set()
     errors: list[str] = []
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or ""))
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or "127.0.0.1"))  # none: data:, blob:
     page.on("pageerror", lambda error: errors.append(str(error)))
     for name in ("empty", *job["sounds"]):
+        errors.clear()
         page.goto(job["address"])
         page.get_by_role("button", name="Record", exact=True).wait_for()
         if name == "microphone":
@@ -63,7 +64,7 @@ def _look(browser: Browser, job: dict[str, Any], width: int) -> Iterator[dict[st
         elif name != "empty":
             _upload(page, job["sounds"][name])
         page.screenshot(path=f"{job['folder']}/{job['prefix']}_{name}_{width}.png", full_page=True)
-        yield {"name": name, "width": width, "hosts": sorted(hosts), "errors": errors, **page.evaluate(READ)}
+        yield {"name": name, "width": width, "hosts": sorted(hosts), "errors": [*errors], **page.evaluate(READ)}
     page.close()
 
 

@@ -81,10 +81,15 @@ def test_each_window_gets_the_answer_that_predict_gives(tmp_path: Path, models: 
 def test_the_table_has_a_row_a_window(model: Any) -> None:
     quiet = np.zeros(RECIPE.samples, np.float32)
     rows = app.table(model.answers(app.Sound(np.concatenate([noise(0.256, RECIPE.rate), quiet]), RECIPE.rate, "")))
-    assert [row[:2] for row in rows] == [["0.00", "0.26"], ["0.26", "0.51"]]
-    assert rows[0][2] in model.classes
-    assert re.fullmatch(r"[01]\.\d\d", rows[0][3])
-    assert rows[1][2:] == ["(silent)", ""]
+    assert rows[0][0] == "0.00 to 0.26"
+    assert rows[0][1] in model.classes
+    assert re.fullmatch(r"[01]\.\d\d", rows[0][2])
+    assert rows[1] == ["0.26 to 0.51", "(silent)", ""]
+
+
+def test_a_name_is_text_in_the_page() -> None:
+    assert app.as_text("dog 犬_1") == "dog 犬&#95;1"
+    assert not set("<>[]()*`$\\!") & set(app.as_text("<b>[x](y)*`$\\(!"))
 
 
 def test_digital_silence_is_of_no_class(tmp_path: Path, model: Any) -> None:
