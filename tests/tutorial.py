@@ -18,7 +18,7 @@ from tests.support.clones import Project, make_clone
 from tests.support.notebook import NOTEBOOK, PAGE, Cell, page, read_cells
 from tests.support.paths import ROOT
 
-_FIRST, _LAST = 3, 16  # lines of an output that are kept, where it is longer
+_FIRST, _LAST = 3, 26  # lines of an output that are kept, where it is longer
 
 
 def main() -> None:
