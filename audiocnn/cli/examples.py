@@ -24,7 +24,11 @@ EXAMPLES = {
         "audiocnn predict dog.m4a --models models/model_all_clips.safetensors",
     ),
     "export": ("audiocnn export --onnx sounds.onnx", "audiocnn export --onnx fold_0.onnx --fold 0"),
-    "publish": ("audiocnn publish --repo OWNER/NAME --dry-run release", "audiocnn publish --repo OWNER/NAME"),
+    "publish": (
+        "audiocnn publish --repo OWNER/NAME --dry-run release",
+        "audiocnn publish --repo OWNER/NAME",
+        "audiocnn publish --space OWNER/NAME",
+    ),
     "verify": ("audiocnn verify hf://OWNER/NAME", "audiocnn verify release --data data/my_sounds --all"),
     "upload": ("audiocnn upload",),
     "clean": ("audiocnn clean", "audiocnn clean --remove"),

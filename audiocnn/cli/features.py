@@ -59,9 +59,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints what is recognised, makes the features and prints what was made. Raises UserError."""
-    from audiocnn.hub.datasets import push_dataset
     from audiocnn.sound.dataset_card import dataset_card
-    from audiocnn.sound.make_dataset import FILES, make_features, remove_partial
+    from audiocnn.sound.make_dataset import make_features, remove_partial
     from audiocnn.sound.spectrogram import require_audio
 
     require_audio()
@@ -73,10 +72,19 @@ def run(options: argparse.Namespace) -> None:
     jobs = usable_cores() if options.jobs is None else options.jobs
     clips, leaks = make_features(options.audio_dir, dataset, recipe, options.out_dir, jobs, options.skip_bad)
     if repository is not None:
-        push_dataset(options.out_dir, FILES, dataset_card(repository, clips, dataset, recipe, leaks), repository)
+        _push(options.out_dir, dataset_card(repository, clips, dataset, recipe, leaks), repository)
     remove_partial(options.out_dir)  # kept until here, so that after a push that fails the next run only pushes
     _say_what_leaks(clips, leaks, dataset, options.out_dir)
     _say_what_was_made(clips, dataset, recipe, options.push or options.out_dir)
+
+
+def _push(folder: Path, card: str, repository: str) -> None:
+    from audiocnn.hub.push import push
+    from audiocnn.sound.make_dataset import FILES
+
+    files: dict[str, Path | bytes] = {name: folder / name for name in FILES}
+    files["README.md"] = card.encode()
+    push(repository, "dataset", files, "Spectrograms made by audiocnn features")
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""A dataset repository of the Hub: its files, verified, into a staging folder; a dataset to it."""
+"""A dataset repository of the Hub: its files, verified, into a staging folder."""
 
 import shutil
 from collections.abc import Sequence
@@ -71,27 +71,3 @@ def _download(repository: str, commit: str, names: Sequence[str], folder: Path) 
     for name in damaged:  # also of the last try: the next fetch has two of its own
         (folder / name).unlink()
     return damaged
-
-
-def push_dataset(folder: Path, names: Sequence[str], card: str, repository: str) -> None:
-    """Uploads the named files of a folder and README.md in one commit, to a repository made where there is none.
-
-    Raises UserError, and then nothing of the commit is there.
-    """
-    api = hub_api(progress=True)  # before the library is imported: it sets what that reads
-    from huggingface_hub import CommitOperationAdd
-
-    files: dict[str, Path | bytes] = {name: folder / name for name in names}
-    files["README.md"] = card.encode()
-    try:
-        patiently(lambda: api.create_repo(repository, repo_type="dataset", exist_ok=True))
-        patiently(
-            lambda: api.create_commit(
-                repository,
-                [CommitOperationAdd(name, content) for name, content in files.items()],
-                commit_message="Spectrograms made by audiocnn features",
-                repo_type="dataset",
-            )
-        )
-    except HubError as trouble:
-        raise explained(trouble, f"write to dataset {repository}") from None

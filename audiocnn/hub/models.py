@@ -1,9 +1,9 @@
-"""A model repository of the Hub: files from it, verified, into the client library's own cache; a release to it.
+"""A model repository of the Hub: files from it, verified, into the client library's own cache.
 
 What the files are called and how large they may be is the caller's to say.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,31 +61,3 @@ class ModelRepository:
             return patiently(action)
         except HubError as trouble:
             raise explained(trouble, self._wanted) from None
-
-
-def push_release(repository: str, files: Mapping[str, bytes], is_stale: Callable[[str], bool]) -> str:
-    """Uploads the files in one commit, to a repository made where there is none; returns the commit's address.
-
-    is_stale: whether a file of an earlier release, by name, is deleted by the same commit where this one has none.
-    Raises UserError, and then nothing of the commit is there.
-    """
-    api = hub_api(progress=True)
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-    try:
-        patiently(lambda: api.create_repo(repository, exist_ok=True))
-        present = patiently(lambda: [entry.path for entry in api.list_repo_tree(repository)])
-        stale = [name for name in present if is_stale(name) and name not in files]
-        commit = patiently(
-            lambda: api.create_commit(
-                repository,
-                [
-                    *(CommitOperationAdd(name, content) for name, content in files.items()),
-                    *(CommitOperationDelete(name) for name in stale),
-                ],
-                commit_message="Best models, results and model card, by audiocnn publish",
-            )
-        )
-    except HubError as trouble:
-        raise explained(trouble, f"write to model {repository}") from None
-    return str(commit.commit_url)

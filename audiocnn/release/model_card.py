@@ -20,7 +20,7 @@ from audiocnn.release.usage import usage
 from audiocnn.sound.leak_counts import LeakCounts
 from audiocnn.text import markdown
 
-_PROTOCOLS = {
+PROTOCOLS = {
     "held_out": (
         "Each fold is held out once and the network is trained on the others. **The best epoch is chosen by its "
         "accuracy on the held-out fold itself, so the accuracy below is optimistic**: it is the best of many looks at "
@@ -85,8 +85,8 @@ def model_card(
         f"{', and one network on all clips' if all_clips else ''}.",
         f"## Data\n\n{_data(params, results, header)}\n\nLeaks {leaks.sentence if leaks else 'were not looked for'}.",
         *(f"**Check.** {doubt}" for doubt in doubts),
-        f"## Results\n\n{_PROTOCOLS[results[0].validation]}",
-        _headline(results),
+        f"## Results\n\n{PROTOCOLS[results[0].validation]}",
+        headline(results),
         *([_on_all_clips(all_clips, params, results)] if all_clips else []),
         _fold_table(results),
         f"Recall by class, on the held-out clips:\n\n{_recall_table(results)}",
@@ -100,10 +100,15 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _data(params: Params, results: Sequence[FoldResult], header: WeightsHeader) -> str:
+def held_out_clips(params: Params, results: Sequence[FoldResult]) -> str:
+    """What was held out, and where it comes from: a sentence without its full stop."""
     clips = sum(len(result.labels) for result in results)
-    facts = f"gave {clips} held-out clips in {len(results)} folds, as mel spectrograms of {header.mels} bands"
-    return f"{_source(params, results[0])} {facts} x {header.frames} frames, in dB. {_recipe(header)}"
+    return f"{_source(params, results[0])} gave {clips} held-out clips in {len(results)} folds"
+
+
+def _data(params: Params, results: Sequence[FoldResult], header: WeightsHeader) -> str:
+    shape = f"mel spectrograms of {header.mels} bands x {header.frames} frames, in dB"
+    return f"{held_out_clips(params, results)}, as {shape}. {_recipe(header)}"
 
 
 def _source(params: Params, result: FoldResult) -> str:
@@ -123,7 +128,7 @@ def _recipe(header: WeightsHeader) -> str:
     return f"From sound: {', '.join(numbers)}."
 
 
-def _headline(results: Sequence[FoldResult]) -> str:
+def headline(results: Sequence[FoldResult]) -> str:
     """The accuracy and the loss that count, by the names that the table below has for them."""
     accuracy, loss = headline_metrics(results[0].validation)
     return (

@@ -32,6 +32,12 @@ NOT_RUN = {
     "git clone REPOSITORY audiocnn && cd audiocnn": "the network, and an address that each reader knows",
     "git clone https://github.com/karolpiczak/ESC-50 ../ESC-50": "the network",
     "make repro": "installs from the network; the rest of it is 'dvc repro' and 'audiocnn results'",
+    "python -m venv space-env && space-env/bin/pip install -r space/requirements.txt": "the network",
+    "space-env/bin/python space/app.py": "the environment that the line above makes: tests.space.look",
+    "python -m venv page-env && page-env/bin/pip install -r page/requirements.txt": "the network",
+    "page-env/bin/python page/app.py": "the environment that the line above makes: tests.space.look",
+    "audiocnn publish --repo OWNER/sounds": "an account: test_publish.py",
+    "audiocnn publish --space OWNER/sounds": "an account: test_space.py",
     "make test": "installs from the network, and this is one of its tests",
     "make test-fast": "the same",
 }
@@ -41,8 +47,14 @@ NOT_RUN_WITH = {
     "dvc queue start": "nine cross-validations: test_experiments.py has two",
 }
 NOT_RUN_BLOCKS = {"mermaid": "a picture", "text": "output alone", "yaml": "only in documents that are run elsewhere"}
-# Output that depends on the moment: what of it is compared.
+# Output that depends on the moment, or names what DVC gave a random name: what of it is compared.
+TABLE = r"(AudioCNN|fold  |\d  |mean|std).*"
 COMPARED = {
+    "dvc exp run -S data.source=data/tutorial -S 'folds=[0,1,2]' -S train.epochs=5": TABLE,
+    "dvc exp run --queue -S train.lr=0.001,0.003 -S train.seed=0,1": "Queueing.*",
+    "dvc exp run --run-all": TABLE,
+    "audiocnn experiments": "val_acc is selected.*",
+    "dvc exp run -S train.epochs=15": TABLE,
     "audiocnn status": "fold .*",
     "audiocnn train --epochs 6 --folds 0 1 2 --model-dir quick": r"(fold  |\d ).*",
 }
@@ -50,7 +62,17 @@ CLIPS, CLASSES, FOLDS, SECONDS = 20, ["chainsaw", "clock_tick", "dog_bark", "sea
 SMALL = {"encoder_channels": [4, 4, 8], "conv1d_channels": 4, "hidden_units": 8}
 # Documents show output of the committed results, and of ESC-10.
 SHOWN_CLASSES = [row["class"] for row in csv.DictReader((ROOT / "metrics/classes.csv").read_text().splitlines())]
-SHOWN_CLASSES += ["person_sneeze", "fire_crackling", "rooster", "helicopter", *WORDS]
+SHOWN_CLASSES += [
+    "person_sneeze",
+    "fire_crackling",
+    "rooster",
+    "helicopter",
+    *WORDS,
+    "bell",
+    "horn",
+    "siren",
+    "whistle",
+]
 ESC10 = ["1-100032-A-0.ogg", "1-116765-A-7.ogg", "1-17150-A-9.ogg"]  # the clips that the README predicts
 
 

@@ -25,7 +25,7 @@ IN_GIT = ("audiocnn/", "stages/", "tests/", "benchmarks/", "docs/", ".github/", 
 OUTS = ("data/", "models/", "results/", "metrics/")
 # Places that no stage's outs name.
 ALL_CLIPS = {f"models/model_all_clips.{suffix}" for suffix in ("safetensors", "json")}
-EXAMPLES = {"data/staging", "data/esc10", "data/words", *ALL_CLIPS}
+EXAMPLES = {"data/staging", "data/esc10", "data/words", "data/tutorial", *ALL_CLIPS}
 CHECKPOINTS = {TRAINING_STATE, BEST_MODEL, "epoch_E.pt", "epoch_E.safetensors"}
 KEY = re.compile(r"(data|model|train|engine|checkpoints|wandb|hub)\.([a-z_0-9]+(?:\.[a-z_0-9]+)*)")
 ABSOLUTE = re.compile(r"(?<![\w.}])/(home|root|work|tmp|mnt|Users|private)\b")
@@ -141,7 +141,7 @@ def test_the_make_targets_and_modules_that_it_names_exist(document: Path) -> Non
 def test_the_settings_that_it_names_exist(document: Path) -> None:
     known = {*leaves(Params), *leaves(Runtime)}
     for span in code_spans(document.read_text()):
-        if (match := KEY.match(span)) and match[2] not in ("py", "yaml", "json"):
+        if (match := KEY.match(span)) and match[2] not in ("py", "yaml", "json", "onnx"):
             assert match[0] in known, f"{span} is no setting"
 
 

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on loopback: datasets to download, models to upload to, and faults on request.
+"""A small Hugging Face Hub on loopback: datasets to download, models and Spaces to upload to, and faults on request.
 
 The real client library talks to it over HTTP, by `HF_ENDPOINT`. It keeps everything in memory.
 """
@@ -30,6 +30,7 @@ class Repository:
     listed: dict[str, str] = field(default_factory=dict)
     commits: list[list[str]] = field(default_factory=list)  # paths added by each commit
     private: bool = False
+    sdk: str | None = None  # of a Space
 
 
 @dataclass
@@ -66,6 +67,7 @@ class FakeHub:
     def __init__(self) -> None:
         self.datasets: dict[str, Repository] = {}
         self.models: dict[str, Repository] = {}
+        self.spaces: dict[str, Repository] = {}
         self.blobs: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
@@ -96,7 +98,7 @@ class FakeHub:
 
     def reset(self) -> None:
         """Forgets repositories, faults and requests."""
-        for state in (self.datasets, self.models, self.blobs, self.faults, self.requests):
+        for state in (self.datasets, self.models, self.spaces, self.blobs, self.faults, self.requests):
             state.clear()
 
     def __enter__(self) -> Self:
@@ -192,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         if path == "/api/repos/create":
             self._create(json.loads(body))
-        elif parts[0] == "api" and parts[1] in ("datasets", "models"):
+        elif parts[0] == "api" and parts[1] in ("datasets", "models", "spaces"):
             self._api(parts[1], "/".join(parts[2:4]), parts[4:], body)
         elif path == "/api/validate-yaml":
             self._json({"errors": [], "warnings": []})
@@ -209,13 +211,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404)
 
     def _api(self, kind: str, name: str, rest: list[str], body: bytes) -> None:
-        repository = (self.state.datasets if kind == "datasets" else self.state.models).get(name)
+        repository = self._repositories(kind).get(name)
         if repository is None or (repository.private and not self._logged_in()):
             self._answer(404 if self._logged_in() else 401, b"{}", {"X-Error-Code": "RepoNotFound"})
         elif rest and rest[0] == "preupload":
             self._json({"files": [self._mode(repository, file["path"]) for file in json.loads(body)["files"]]})
         elif rest and rest[0] == "commit":
-            self._commit(f"datasets/{name}" if kind == "datasets" else name, repository, body)
+            self._commit(_address(kind, name), repository, body)
         elif rest and rest[1] not in ("main", COMMIT):
             self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         elif rest and rest[0] == "tree":
@@ -226,13 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _logged_in(self) -> bool:
         return self.headers.get("Authorization") == f"Bearer {GOOD_TOKEN}"
 
+    def _repositories(self, kind: str) -> dict[str, Repository]:
+        return {"datasets": self.state.datasets, "models": self.state.models, "spaces": self.state.spaces}[kind]
+
     def _create(self, wanted: dict[str, Any]) -> None:
-        name = f"{wanted['organization']}/{wanted['name']}"
-        is_dataset = wanted.get("type") == "dataset"
-        repositories = self.state.datasets if is_dataset else self.state.models
+        name, kind = f"{wanted['organization']}/{wanted['name']}", f"{wanted.get('type', 'model')}s"
+        repositories = self._repositories(kind)
         status = 409 if name in repositories else 200
-        repositories.setdefault(name, Repository(private=wanted.get("visibility") == "private"))
-        self._json({"url": f"{self.state.url}/{'datasets/' if is_dataset else ''}{name}"}, status)
+        repositories.setdefault(name, Repository(private=wanted.get("visibility") == "private", sdk=wanted.get("sdk")))
+        self._json({"url": f"{self.state.url}/{_address(kind, name)}"}, status)
 
     def _mode(self, repository: Repository, path: str) -> dict[str, Any]:
         oid = sha256(repository.files[path]) if path in repository.files else None
@@ -298,6 +302,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "restart":
             assert self.fault is not None
             threading.Thread(target=self.state.restart, args=(self.fault.seconds,), daemon=True).start()
+
+
+def _address(kind: str, name: str) -> str:
+    """A repository's path on the Hub: models have no kind in theirs."""
+    return name if kind == "models" else f"{kind}/{name}"
 
 
 def _entry(repository: Repository, path: str) -> dict[str, Any]:
