@@ -12,7 +12,7 @@ import psutil
 from audiocnn.errors import Stopped
 
 _POLL = 0.5  # seconds between two looks at the process we work for
-_GRACE = 5.0  # seconds for the current batch, once that process is gone
+_GRACE = 4.0  # seconds for the current batch, once that process is gone: with a stage between, 9 s for its workers
 
 
 class StopSignal:

@@ -30,8 +30,8 @@ SEEDS = 50
 class Costs:
     """Seconds, unless said otherwise. head: processor time of an experiment, half before its folds and half after."""
 
-    epoch: float = 0.15
-    start: float = 2.0
+    epoch: float = 0.24
+    start: float = 4.0
     head: float = 9.0
     head_cores: int = 2
     data_mb: float = 1.2
