@@ -31,6 +31,7 @@ from audiocnn.checkpoints.key import torch_version
 from audiocnn.checkpoints.lock import fold_lock
 from audiocnn.checkpoints.progress import FoldProgress, write_progress
 from audiocnn.checkpoints.training_state import read_finished
+from audiocnn.config.all_clips import fold_words
 from audiocnn.config.arithmetic import is_x86_64, with_arithmetic
 from audiocnn.config.runtime import WandbSettings
 from audiocnn.data.prepared import ARRAYS, META, read_meta
@@ -584,7 +585,8 @@ class _HandOut:
     # What is seen
 
     def _say(self, fold: _Fold, line: str) -> None:
-        tell_line(self._events, line if line.startswith(("fold ", "all clips")) else f"fold {fold.fold}: {line}")
+        name = fold_words(fold.fold)
+        tell_line(self._events, line if line.startswith(name) else f"{name}: {line}")
 
     def _show(self) -> None:
         """The line on the cluster, and, where nothing of ours trains for a while, that we wait for machines."""

@@ -22,6 +22,7 @@ from audiocnn.folds.plan import Plan, code_of
 from tests.support.processes import started, wait_until
 from tests.support.projects import make_training_project, params_of
 from tests.support.results import fold_result, write_fold_results, written_and_read
+from tests.support.terminal import CTRL_C, terminal
 from tests.support.training import TRAIN, epochs_done, make_plan
 
 FOLDS = (0, 1, 2)
@@ -138,6 +139,16 @@ def test_killed_and_stopped_midway_it_ends_in_the_bytes_of_an_undisturbed_one(tm
     assert not (folder / "models").exists()
     assert "all clips: resuming after epoch" in train(setting)
     assert network(folder) == network(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_terminal_has_a_line_on_the_run_and_a_bar_and_ctrl_c_stops_it(tmp_path: Path) -> None:
+    both = re.compile(r"^all clips, \d+/2000 epochs.*\nall clips: epoch \d+ of at most 2000 ", re.MULTILINE)
+    with terminal(project_in(tmp_path, epochs=2000), *COMMAND) as screen:
+        screen.read_until(lambda: both.search(screen.shown()))
+        screen.press(CTRL_C)
+        assert screen.read_to_end() == 130
+        assert screen.shown().splitlines()[-1] == "stopped by SIGINT: run the same command again to resume."
 
 
 @pytest.mark.slow

@@ -156,6 +156,18 @@ def test_ten_folds_through_dvc_end_in_the_local_bytes_with_nothing_shared(runs: 
         assert list((scratch / "folds").iterdir()) == []
 
 
+def test_the_network_on_all_clips_trains_there_as_well_in_the_local_bytes(runs: Runs) -> None:
+    local = runs.local.copy(runs.folder / "all_clips_here")
+    local.run("audiocnn", "train", "--all-clips")
+    project = runs.local.copy(runs.folder / "all_clips_there", **runs.cluster.variables)
+    project.set_runtime(device="cpu", engine=ENGINE)
+    printed = Run(runs, project, "audiocnn", "train", "--all-clips").end()
+    assert re.search(r"^all clips: epoch  0 ", printed, re.MULTILINE)
+    assert "fold -1" not in printed
+    for name in ("models/model_all_clips.safetensors", "models/model_all_clips.json"):
+        assert project.read(name) == local.read(name), name
+
+
 def test_a_disk_that_the_machines_see_is_used_and_changes_no_byte(runs: Runs) -> None:
     project = runs.clone("seen")
     said = Run(runs, project).end()
