@@ -177,7 +177,7 @@ def page(model: Model) -> Any:
         sentence = gradio.Markdown(elem_id="sentence")
         whole = gradio.Label(num_top_classes=TOP, label="The whole recording, mean over its windows", visible=False)
         windows = gradio.Dataframe(
-            headers=["seconds", "class", "probability"],
+            headers=["seconds", "class", "prob."],
             datatype="str",
             interactive=False,
             wrap=True,
