@@ -76,7 +76,7 @@ def decode(path: str) -> Sound:
             for frame in container.decode(audio=0):
                 rate = rate or frame.sample_rate
                 blocks += [piece.to_ndarray().mean(axis=0) for piece in as_floats.resample(frame)]
-                count += len(blocks[-1]) if blocks else 0
+                count += frame.samples
                 if count > MOST_SAMPLES:
                     note = TOO_LONG
                     break
