@@ -34,6 +34,13 @@ SILENT = "There is nothing to hear in this recording: all of it is digital silen
 DAMAGED = "This file is damaged: what follows {seconds:.1f} s could not be read."
 TOO_LONG = "This recording is long: its first {seconds:.0f} s were heard."
 
+# A browser takes a microphone to be for speech: what is steady counts as noise and is removed, if nobody forbids it.
+AS_IT_IS = """<script>
+  const media = navigator.mediaDevices, ask = media?.getUserMedia.bind(media);
+  const plain = {noiseSuppression: false, echoCancellation: false, autoGainControl: false};
+  if (ask) media.getUserMedia = wanted => ask({...wanted, audio: {...wanted.audio, ...plain}});
+</script>"""
+
 Floats = NDArray[np.float32]
 
 
@@ -69,7 +76,7 @@ def decode(path: str) -> Sound:
             for frame in container.decode(audio=0):
                 rate = rate or frame.sample_rate
                 blocks += [piece.to_ndarray().mean(axis=0) for piece in as_floats.resample(frame)]
-                count += len(blocks[-1]) if blocks else 0
+                count += frame.samples
                 if count > MOST_SAMPLES:
                     note = TOO_LONG
                     break
@@ -177,7 +184,7 @@ def page(model: Model) -> Any:
         sentence = gradio.Markdown(elem_id="sentence")
         whole = gradio.Label(num_top_classes=TOP, label="The whole recording, mean over its windows", visible=False)
         windows = gradio.Dataframe(
-            headers=["seconds", "class", "probability"],
+            headers=["seconds", "class", "prob."],
             datatype="str",
             interactive=False,
             wrap=True,
@@ -192,4 +199,6 @@ def page(model: Model) -> Any:
 if __name__ == "__main__":
     if not MODEL.exists():
         sys.exit(f"error: {MODEL} is not here: write it with 'audiocnn export --onnx {MODEL}'.")
-    page(Model(MODEL)).launch(max_file_size=MOST_UPLOAD, run_history=False, footer_links=["api", "gradio"])
+    page(Model(MODEL)).launch(
+        max_file_size=MOST_UPLOAD, run_history=False, footer_links=["api", "gradio"], head=AS_IT_IS
+    )

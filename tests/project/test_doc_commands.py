@@ -126,7 +126,7 @@ def clone(hub_server: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Proj
     files = {path.name: path.read_bytes() for path in (folder / "spectrograms").iterdir()}
     hub_server.datasets["owner/sounds"] = Repository(files=files)
     project = make_clone(folder / "clone")
-    project.set_params(data={"source": "../spectrograms"}, model=SMALL, train={"epochs": 2})
+    project.set_params(data={"source": "../spectrograms"}, model=SMALL, train={"epochs": 2, "seed": 0})
     project.run("git", "commit", "-q", "-a", "-m", "a smaller model")
     hub = {"HF_ENDPOINT": hub_server.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "home"), "HF_TOKEN": ""}
     return Project(project.path, hub)
