@@ -2,12 +2,16 @@
 
 import logging
 import os
+import re
+import signal
 import sys
 from pathlib import Path
 
 from dvc.cli import main
 
-STOPPED = 130  # the exit code of a stage after Ctrl-C, which has said so
+STOPPED = 128 + signal.SIGINT  # the exit code of a stage after Ctrl-C, which has said so
+# Some shells between DVC and the stage, Debian's /bin/sh among them, then end themselves by the signal.
+_STOPPED = re.compile(rf"exited with ({STOPPED}|-{signal.SIGINT:d})\b")
 
 
 class _Said(logging.Filter):
@@ -17,7 +21,7 @@ class _Said(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if f"exited with {STOPPED}" not in f"{error} {error.__cause__ if error else ''}":
+        if not _STOPPED.search(f"{error} {error.__cause__ if error else ''}"):
             return True
         self.stopped = True
         return False

@@ -13,10 +13,11 @@ from tests.support.terminal import CTRL_C, terminal
 pytestmark = pytest.mark.slow
 
 
-def test_ctrl_c_ends_a_run_in_one_clean_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # DVC runs a stage by SHELL, or else by /bin/sh
+def test_ctrl_c_ends_a_run_in_one_clean_line(shell: str, tmp_path: Path) -> None:
     project = make_clone(tmp_path / "clone")
     project.set_params(train={"epochs": 100_000, "early_stopping_patience": 100_000})
-    with terminal(project.command(), sys.executable, "-m", "stages") as screen:
+    with terminal(project.command(), "env", f"SHELL={shell}", sys.executable, "-m", "stages") as screen:
         screen.read_until(lambda: re.search(r"fold 0: epoch \d{1,6} of", screen.shown()))
         screen.press(CTRL_C)
         assert screen.read_to_end() == 130, screen.shown()
