@@ -1,6 +1,6 @@
 """The finished run in this project, read back and checked against itself before anything of it goes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,23 +21,16 @@ _CURE = "run 'dvc repro', so that models/, results/ and metrics/ are of one run"
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run: its params, and its folds' results and weights' headers, in the order of the folds.
-
-    all_clips: the record of the network on all clips, where there is one.
-    """
+    """A finished run: its params, and its folds' results and weights' headers, in the order of the folds."""
 
     params: Params
     results: list[FoldResult]
     headers: list[WeightsHeader]
-    all_clips: AllClipsRecord | None
 
     @property
-    def params_digests(self) -> set[str]:
-        """The params_digest of weights that this run's results speak for: its folds', and that of all clips."""
-        digests = {header.params_digest for header in self.headers}
-        if self.all_clips:
-            digests.add(params_digest(self.params.model, all_clips_train(self.params.train, self.results)))
-        return digests
+    def all_clips_digest(self) -> str:
+        """The params_digest of a network on all clips of this run. Raises UserError where there can be none."""
+        return params_digest(self.params.model, all_clips_train(self.params.train, self.results))
 
 
 def read_finished_run(demo_is_meant: bool) -> FinishedRun:
@@ -69,10 +62,10 @@ def _read_run() -> FinishedRun:
     for path, content in expected.items():
         if _read(path) != content:
             raise UserError(f"{path} is not what {FOLD_RESULTS} give: {_CURE}.")
-    return FinishedRun(params, results, [_header(result, params) for result in results], _all_clips(params, results))
+    return FinishedRun(params, results, [_header(result, params) for result in results])
 
 
-def _all_clips(params: Params, results: Sequence[FoldResult]) -> AllClipsRecord | None:
+def read_all_clips(run: FinishedRun) -> AllClipsRecord | None:
     """The record of the network on all clips, where there is one. Raises UserError where it is of another run."""
     from audiocnn.inference.pretrained import load_weights
 
@@ -80,9 +73,9 @@ def _all_clips(params: Params, results: Sequence[FoldResult]) -> AllClipsRecord 
     if not path.exists():
         return None
     record, header = read_record(MODELS), load_weights(path).header
-    digest = params_digest(params.model, all_clips_train(params.train, results))
-    is_recorded = record.weights == sha256_of_file(path) and header is not None and header.params_digest == digest
-    if not is_recorded or record.folds != {result.fold: result.key for result in results}:
+    is_of_params = header is not None and header.params_digest == run.all_clips_digest
+    is_recorded = record.weights == sha256_of_file(path) and is_of_params
+    if not is_recorded or record.folds != {result.fold: result.key for result in run.results}:
         raise UserError(
             f"{path} is of another run than {FOLD_RESULTS}: run 'audiocnn train --all-clips' again, or remove it."
         )

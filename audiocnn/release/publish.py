@@ -11,7 +11,7 @@ from audiocnn.data.prepared import read_meta
 from audiocnn.errors import UserError
 from audiocnn.files import json_text
 from audiocnn.release.code_address import public_address
-from audiocnn.release.finished_run import FinishedRun, read_finished_run
+from audiocnn.release.finished_run import FinishedRun, read_all_clips, read_finished_run
 from audiocnn.release.going_out import check_destination, send
 from audiocnn.release.origin import ORIGIN, Origin, params_yaml, read_origin, why_not_verifiable
 from audiocnn.sound.leak_counts import read_leaks
@@ -52,7 +52,7 @@ def _release_files(release: FinishedRun, origin: Origin, repository: str, addres
     from audiocnn.release.confusion_picture import confusion_png
     from audiocnn.release.model_card import model_card
 
-    results, all_clips = release.results, release.all_clips
+    results, all_clips = release.results, read_all_clips(release)
     names = [weights_name(result.fold) for result in results]
     names += [ALL_CLIPS_WEIGHTS, ALL_CLIPS_RECORD] if all_clips else []
     card = model_card(

@@ -60,10 +60,10 @@ def _networks(models: str, run: FinishedRun) -> "Sequence[PretrainedAudioCNN]":
     from audiocnn.inference.find_weights import find_weights
 
     networks = load_models(find_weights(models, None))
-    digests, classes = run.params_digests, run.results[0].classes
+    of_folds, classes = {header.params_digest for header in run.headers}, run.results[0].classes
     for network in networks:
-        is_of_params = network.header is not None and network.header.params_digest in digests
-        if not is_of_params or tuple(network.classes) != classes:
+        digest = network.header.params_digest if network.header else None
+        if tuple(network.classes) != classes or (digest not in of_folds and digest != run.all_clips_digest):
             raise UserError(
                 f"{models} is of other params or classes than metrics/, so how good it is is unknown: name weights of "
                 "that run for --models, or run 'dvc repro'."

@@ -17,10 +17,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from audiocnn.cli.main import main
 from audiocnn.config.params import read_params
-from audiocnn.config.train_params import params_digest
 from audiocnn.evaluation.fold_results import read_fold_results
 from audiocnn.files import write_json
-from audiocnn.folds.all_clips import all_clips_train
 from audiocnn.model.network import AudioCNN
 from audiocnn.release.code_address import public_address
 from audiocnn.release.confusion_picture import confusion_png
@@ -29,7 +27,7 @@ from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use
 from tests.support.prepared import CLASSES, write_prepared
 from tests.support.processes import environment
 from tests.support.results import fold_result, write_fold_results
-from tests.support.weights import make_header, make_weights, without_header, write_finished_run, write_weights
+from tests.support.weights import make_weights, without_header, write_all_clips, write_finished_run, write_weights
 
 NAME = "owner/net"
 ALL_CLIPS = ["model_all_clips.safetensors", "model_all_clips.json"]
@@ -342,33 +340,6 @@ def test_the_card_says_in_one_line_what_leaks(run: Path) -> None:
 
 
 # --- The network on all clips ---
-
-
-def write_all_clips(run: Path) -> None:
-    """The network that 'audiocnn train --all-clips' would leave in a finished run."""
-    params, results = read_params(), read_fold_results([0, 1, 2])
-    train = all_clips_train(params.train, results)
-    header = make_header(
-        fold=-1,
-        dataset_fold=-1,
-        epoch=train.epochs - 1,
-        accuracy=None,
-        validation="none",
-        params_digest=params_digest(params.model, train),
-    )
-    weights = make_weights(9, header)
-    record = {
-        "format": 1,
-        "key": "0" * 64,
-        "clips": 72,
-        "device": "cpu",
-        "torch": "2.13.0",
-        "history": {name: [0.5] * train.epochs for name in ("loss", "accuracy", "lr")},
-        "weights": hashlib.sha256(weights).hexdigest(),
-        "folds": {str(result.fold): result.key for result in results},
-    }
-    (run / "models" / ALL_CLIPS[0]).write_bytes(weights)
-    write_json(run / "models" / ALL_CLIPS[1], record)
 
 
 @pytest.mark.parametrize("validation", ["held_out", "none"])

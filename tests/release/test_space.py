@@ -13,7 +13,7 @@ from audiocnn.cli.main import main
 from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
 from tests.support.paths import ROOT
 from tests.support.prepared import CLASSES
-from tests.support.weights import make_header, make_weights, write_finished_run, write_weights
+from tests.support.weights import make_header, make_weights, write_all_clips, write_finished_run, write_weights
 
 NAME = "owner/try"
 FILES = ["README.md", "app.py", "model.onnx", "requirements.txt"]
@@ -127,6 +127,14 @@ def test_weights_whose_accuracy_is_unknown_are_refused(run: Path, capsys: pytest
         write_weights(run / "others", make_weights(0, make_header(**others)))
         assert publish("--models", "others", "--dry-run", "space_2") == 1
         assert "is of other params or classes than metrics/" in capsys.readouterr().err
+
+
+def test_the_network_on_all_clips_may_answer_and_one_of_another_run_is_in_nobodys_way(run: Path) -> None:
+    write_all_clips(run)
+    all_clips = "models/model_all_clips.safetensors"
+    assert "Here one network answers" in dry_run("one", "--models", all_clips)["README.md"].decode()
+    Path(all_clips).write_bytes(make_weights(8))
+    assert sorted(dry_run("all")) == FILES
 
 
 @pytest.mark.parametrize(

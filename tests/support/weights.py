@@ -1,5 +1,6 @@
 """Weights with and without headers, and a finished run around them, made up without training."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,14 @@ import torch
 import yaml
 from safetensors.torch import load, save
 
+from audiocnn.config.all_clips import ALL_CLIPS_RECORD, ALL_CLIPS_WEIGHTS
 from audiocnn.config.outs import weights_name
+from audiocnn.config.params import read_params
 from audiocnn.config.train_params import TrainParams, params_digest
 from audiocnn.evaluation.fold_results import read_fold_results
 from audiocnn.evaluation.write import write_outs
+from audiocnn.files import write_json
+from audiocnn.folds.all_clips import all_clips_train
 from audiocnn.model.network import AudioCNN
 from audiocnn.model.weights import WeightsHeader, weights_bytes
 from audiocnn.sound.recipe import Recipe
@@ -92,3 +97,30 @@ def write_finished_run(folder: Path, source: str = "folder", **changes: Any) -> 
     ]
     write_weights(folder / "models", *(make_weights(header.fold, header) for header in headers))
     write_outs(results, folder / "metrics", folder / "models/all_fold_histories.pkl")
+
+
+def write_all_clips(run: Path) -> None:
+    """The network that 'audiocnn train --all-clips' would leave in a finished run."""
+    params, results = read_params(), read_fold_results([0, 1, 2])
+    train = all_clips_train(params.train, results)
+    header = make_header(
+        fold=-1,
+        dataset_fold=-1,
+        epoch=train.epochs - 1,
+        accuracy=None,
+        validation="none",
+        params_digest=params_digest(params.model, train),
+    )
+    weights = make_weights(9, header)
+    record = {
+        "format": 1,
+        "key": "0" * 64,
+        "clips": 72,
+        "device": "cpu",
+        "torch": "2.13.0",
+        "history": {name: [0.5] * train.epochs for name in ("loss", "accuracy", "lr")},
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "folds": {str(result.fold): result.key for result in results},
+    }
+    (run / "models" / ALL_CLIPS_WEIGHTS).write_bytes(weights)
+    write_json(run / "models" / ALL_CLIPS_RECORD, record)
