@@ -13,7 +13,9 @@ def add_parser(commands: Commands) -> None:
     to = parser.add_mutually_exclusive_group(required=True)
     to.add_argument("--repo", metavar="OWNER/NAME", help="the models; made, for all to see, where there is none")
     to.add_argument("--space", metavar="OWNER/NAME", help="instead, a page to try them on, a Space of Gradio")
-    parser.add_argument("--models", metavar="PLACE", help="of a Space: folder or hf://OWNER/NAME[@REV] (models)")
+    parser.add_argument(
+        "--models", metavar="PLACE", help="of a Space: folder, file or hf://OWNER/NAME[@REV][/FILE] (models)"
+    )
     parser.add_argument("--dry-run", type=Path, metavar="DIR", help="write what would be pushed into a folder instead")
     parser.add_argument("--yes-this-is-the-demo", action="store_true", help="publish results on synthetic sounds")
     parser.set_defaults(run=run)

@@ -25,7 +25,7 @@ def find_weights(source: str | Path, fold: int | None) -> list[Path]:
     path = Path(source)
     if path.is_dir():
         return _select((file.name for file in path.iterdir()), fold, lambda name: path / name, str(source))
-    place, file = _file_of_repository(str(source))
+    place, file = file_of_repository(str(source))
     if path.exists() or (path.suffix == ".safetensors" and file is None):
         return [path]
     name = model_name(place)
@@ -42,7 +42,7 @@ def find_weights(source: str | Path, fold: int | None) -> list[Path]:
     return [repository.fetch(file)]
 
 
-def _file_of_repository(source: str) -> tuple[str, str | None]:
+def file_of_repository(source: str) -> tuple[str, str | None]:
     """The repository of hf://OWNER/NAME[@REVISION]/FILE and the file; of other sources all, and None."""
     place, _, file = source.rpartition("/")
     is_file = source.startswith("hf://") and file.endswith(".safetensors") and model_name(place) is not None

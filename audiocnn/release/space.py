@@ -29,10 +29,11 @@ def publish_space(repository: str, models: str, dry_run: Path | None, demo_is_me
     page = _page()
     run = read_finished_run(demo_is_meant)
     networks = _networks(models, run)
+    from audiocnn.inference.find_weights import file_of_repository
     from audiocnn.inference.onnx_export import export_onnx
     from audiocnn.release.space_card import space_card
 
-    name = model_name(models) if models.startswith("hf://") else None
+    name = model_name(file_of_repository(models)[0]) if models.startswith("hf://") else None
     model = name.repository if name else repository
     card = space_card(run.params, run.results, len(networks), repository, model, _sdk_version(page["requirements.txt"]))
     files = {"README.md": card.encode(), **page, "model.onnx": export_onnx(networks).content}

@@ -106,6 +106,8 @@ def test_weights_on_the_hub_are_taken_and_linked_to(hub: FakeHub, run: Path) -> 
     files = dry_run("space", "--models", "hf://owner/net")
     assert files["model.onnx"] == dry_run("other")["model.onnx"]
     assert b"(https://huggingface.co/owner/net)" in files["README.md"]
+    one = dry_run("one", "--models", "hf://owner/net/model_fold_0_best.safetensors")
+    assert b"(https://huggingface.co/owner/net)" in one["README.md"]
 
 
 def test_the_demo_goes_out_only_when_it_is_meant_to(
