@@ -23,7 +23,7 @@ from audiocnn.model.network import AudioCNN
 from audiocnn.release.code_address import public_address
 from audiocnn.release.confusion_picture import confusion_png
 from audiocnn.report import confusion_matrix
-from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
+from tests.support.hub_server import FakeHub, Fault, Repository
 from tests.support.prepared import CLASSES, write_prepared
 from tests.support.processes import environment
 from tests.support.results import fold_result, write_fold_results
@@ -45,15 +45,6 @@ FILES = sorted(
         "summary.json",
     ]
 )
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a finished run, the current folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AUDIOCNN_DEBUG", raising=False)
-    write_finished_run(tmp_path)
-    return tmp_path
 
 
 def publish(*options: str) -> int:
@@ -293,14 +284,6 @@ def test_a_dry_run_leaves_files_that_are_there_alone(run: Path, capsys: pytest.C
 def test_a_name_that_is_not_a_repository_is_refused(run: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main(["publish", "--repo", name]) == 1
     assert "expected OWNER/NAME" in capsys.readouterr().err
-
-
-@pytest.fixture
-def hub(hub_server: FakeHub, run: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    hub_server.reset()
-    monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
-    use_in_this_process(hub_server, run / "cache", monkeypatch)
-    return hub_server
 
 
 def test_everything_goes_in_one_commit_and_loads_from_there(

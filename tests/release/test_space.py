@@ -10,30 +10,13 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("soxr")
 
 from audiocnn.cli.main import main
-from tests.support.hub_server import GOOD_TOKEN, FakeHub, Fault, Repository, use_in_this_process
+from tests.support.hub_server import FakeHub, Fault, Repository
 from tests.support.paths import ROOT
 from tests.support.prepared import CLASSES
 from tests.support.weights import make_header, make_weights, write_all_clips, write_finished_run, write_weights
 
 NAME = "owner/try"
 FILES = ["README.md", "app.py", "model.onnx", "requirements.txt"]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with a finished run, the current folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AUDIOCNN_DEBUG", raising=False)
-    write_finished_run(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def hub(hub_server: FakeHub, run: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    hub_server.reset()
-    monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
-    use_in_this_process(hub_server, run / "cache", monkeypatch)
-    return hub_server
 
 
 def publish(*options: str) -> int:
