@@ -12,8 +12,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,14 +35,16 @@ from audiocnn.config.runtime import WandbSettings
 from audiocnn.data.prepared import ARRAYS, META, read_meta
 from audiocnn.errors import UserError, run_command, sentence_of
 from audiocnn.files import digest, sha256_of_file
-from audiocnn.folds import ray_node
 from audiocnn.folds.landing import Landing, UnbelievedError
 from audiocnn.folds.machines import machine_of, write_machine
-from audiocnn.folds.pool import KEEP_LARGE_BLOCKS, WorkerJob, worker_environment
+from audiocnn.folds.own_canary import own_canary
+from audiocnn.folds.pool import KEEP_LARGE_BLOCKS
+from audiocnn.folds.ray_cluster import Cluster, connected, why_lost
 from audiocnn.folds.ray_engine import ClusterJob
 from audiocnn.folds.ray_process import DEVICE
 from audiocnn.folds.shipped_code import shipped_code
 from audiocnn.folds.wandb_log import say as tell_line
+from audiocnn.folds.wandb_process import WandbProcess
 from audiocnn.processes import StopSignal, end_with
 from audiocnn.text import duration
 from audiocnn.tracking.config import wandb_config
@@ -54,7 +54,6 @@ _NODES_EVERY = 2.0  # seconds between two looks at the cluster's machines
 _PATIENCE = 10.0  # seconds without a machine until a line says so
 _STOP_WITHIN = 7.0  # seconds for folds that were told to stop; their processes get five of them
 _LOSSES = 3  # in a row, without a new commit between them, are the fold's error
-_CONNECT = 5.0  # seconds for the head to answer at all
 _TRACKERS_END = 15.0  # seconds for the last rows of W&B
 
 
@@ -64,12 +63,12 @@ def main() -> None:
     end_with(psutil.Process(parent))
     os.set_inheritable(events, False)
     try:
-        ray = _connected(address)
+        ray = connected(address)
         stop = StopSignal()  # after Ray, which sets a handler of its own
         if text == DEVICE:
-            _tell(events, device=_device(_Cluster(ray, address), events, stop))
+            _tell(events, device=_device(Cluster(ray, address), events, stop))
             return
-        with _HandOut(_Cluster(ray, address), ClusterJob.model_validate_json(text), events, stop) as hand_out:
+        with _HandOut(Cluster(ray, address), ClusterJob.model_validate_json(text), events, stop) as hand_out:
             hand_out.run()
     except (UserError, OSError) as error:
         sentence = sentence_of(error)
@@ -84,58 +83,7 @@ def _tell(events: int, **event: Any) -> None:
     os.write(events, (json.dumps(event) + "\n").encode())
 
 
-def _connected(address: str) -> Any:
-    """Ray's module, once it is connected. Raises UserError."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"no Ray cluster answers at {address} ({error}): start its head there with 'ray start --head "
-            f"--port={port}', or set engine.kind: local in runtime.yaml."
-        ) from None
-    import ray
-
-    try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, namespace="audiocnn")
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever Ray makes of it
-        why = " ".join(str(error).split())[:300]
-        token = "is RAY_AUTH_MODE, and the token, what the cluster's are" if "RAY_AUTH_MODE" in os.environ else ""
-        token = token or "does the cluster want a token (RAY_AUTH_MODE=token)"
-        raise UserError(
-            f"the Ray cluster at {address} does not let us in: {token}, are Python and Ray of the same version, and "
-            f"has this machine joined it ('ray start --address={address} --num-cpus=0')? Ray says: {why}"
-        ) from None
-    return ray
-
-
-class _Cluster:
-    """Ray as we use it: machines, tasks that never run twice by themselves, an actor here."""
-
-    def __init__(self, ray: Any, address: str) -> None:
-        from ray import cloudpickle
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        self.ray, self.address = ray, address
-        cloudpickle.register_pickle_by_value(ray_node)  # type: ignore[no-untyped-call]  # no machine has it
-        self._here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._task = ray.remote(ray_node.run_fold)
-
-    def mailbox(self) -> Any:
-        """A new mailbox on this machine; it ends with us."""
-        return self.ray.remote(ray_node.Mailbox).options(num_cpus=0, scheduling_strategy=self._here).remote()
-
-    def nodes(self) -> dict[str, Mapping[str, float]]:
-        """The resources of the machines that are up, by node id."""
-        return {node["NodeID"]: node["Resources"] for node in self.ray.nodes() if node["Alive"]}
-
-    def start(self, mailbox: Any, order: dict[str, Any], takes: Mapping[str, Any], avoid: set[str]) -> Any:
-        """Hands an order out to some machine that is not to be avoided. Returns Ray's reference to how it ends."""
-        nowhere = {"label_selector": {"ray.io/node-id": f"!in({','.join(sorted(avoid))})"}} if avoid else {}
-        return self._task.options(max_retries=0, **takes, **nowhere).remote(mailbox, order)
-
-
-def _device(cluster: _Cluster, events: int, stop: StopSignal) -> str:
+def _device(cluster: Cluster, events: int, stop: StopSignal) -> str:
     """cuda where a machine with slots has a GPU, else cpu. Waits for the first machine."""
     start, told = time.monotonic(), False
     while True:
@@ -161,7 +109,7 @@ class _Fold:
         self.node = self.machine = ""
         self.epochs_before = 0  # committed here when it was handed out
         self.avoid: dict[str, str] = {}  # machines that may not have it, by node id, and why
-        self.tracker: _Tracker | None = None
+        self.tracker: WandbProcess | None = None
         self.progress: FoldProgress | None = None
 
     @property
@@ -170,47 +118,10 @@ class _Fold:
         return self.task is not None and self.heard is not None
 
 
-class _Tracker:
-    """The process that keeps a fold's W&B run."""
-
-    def __init__(self, events: int, job: WorkerJob, fold: int) -> None:
-        command = ["-m", "audiocnn.folds.wandb_log", str(events), job.model_dump_json(), str(fold)]
-        self._process = subprocess.Popen(
-            [sys.executable, *command], stdin=subprocess.PIPE, pass_fds=(events,), process_group=0
-        )
-        assert self._process.stdin is not None
-        self._input = self._process.stdin.fileno()
-        os.set_blocking(self._input, False)
-        self._next = 0
-
-    def log(self, history: Mapping[str, list[float]]) -> None:
-        """Sends the epochs that are new. One that does not listen is left alone."""
-        with suppress(BlockingIOError, BrokenPipeError):
-            for epoch in range(self._next, len(history.get("loss", ()))):
-                metrics = {name: values[epoch] for name, values in history.items()}
-                os.write(self._input, (json.dumps({"epoch": epoch, "metrics": metrics}) + "\n").encode())
-                self._next = epoch + 1
-
-    def close(self) -> None:
-        """Lets it end."""
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-
-    def end(self, deadline: float) -> None:
-        """Sees to it that it has ended by a time of this machine's clock."""
-        self.close()
-        try:
-            self._process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
 class _HandOut:
     """The folds of a job, from the first hand-out to the last landing."""
 
-    def __init__(self, cluster: _Cluster, told: ClusterJob, events: int, stop: StopSignal) -> None:
+    def __init__(self, cluster: Cluster, told: ClusterJob, events: int, stop: StopSignal) -> None:
         self._cluster, self._ray, self._told, self._job = cluster, cluster.ray, told, told.job
         self._events, self._stop = events, stop
         self._engine = told.job.runtime.engine
@@ -226,7 +137,7 @@ class _HandOut:
         self._said_waiting = self._said_cluster = ""
         self._arrays: dict[str, Any] = {}  # Ray's references, by file name
         self._questions: list[dict[str, Any]] = []  # that wait for this machine's own canary
-        self._trackers: list[_Tracker] = []
+        self._trackers: list[WandbProcess] = []
 
     def __enter__(self) -> "_HandOut":
         try:
@@ -240,7 +151,7 @@ class _HandOut:
             self._data_files[META] = sha256_of_file(prepared / META)
             self._take_locks()
             self._mailbox = self._cluster.mailbox()
-            self._canary = self._stack.enter_context(_own_canary(self._job)) if self._is_portable() else None
+            self._canary = self._stack.enter_context(own_canary(self._job)) if self._is_portable() else None
             self._kind: str | None = None  # that all machines must be of, once it is known
             self._tracks = _wants_wandb(self._job.runtime.wandb)
         except BaseException:
@@ -441,10 +352,10 @@ class _HandOut:
         before = machine_of(fold.folder)
         if fold.landing.epochs and before and before["kind"] != kind and not self._engine.mix_kinds:
             fold.avoid[fold.node] = (
-                f"fold {fold.fold} has trained {fold.landing.epochs} epochs on {before['machine']} ({before['cpu']}), "
-                f"and no machine that computes the same bits is left: {machine} ({message['cpu']}) does not; set "
-                "engine.mix_kinds: true in runtime.yaml to go on all the same, or train.arithmetic: portable to start "
-                "over."
+                f"{fold_words(fold.fold)} has trained {fold.landing.epochs} epochs on {before['machine']} "
+                f"({before['cpu']}), and no machine that computes the same bits is left: {machine} ({message['cpu']}) "
+                "does not; set engine.mix_kinds: true in runtime.yaml to go on all the same, or train.arithmetic: "
+                "portable to start over."
             )
             self._answer(fold, {"refused": ""})
             return
@@ -456,7 +367,7 @@ class _HandOut:
         disk = ", over a shared disk" if message["shared"] else ""
         self._say(fold, f"trains on {machine}{disk}{after}")
         if self._tracks and fold.tracker is None:
-            fold.tracker = _Tracker(self._events, self._job, fold.fold)
+            fold.tracker = WandbProcess(self._events, self._job, fold.fold)
             self._trackers.append(fold.tracker)
 
     def _show_beat(self, fold: _Fold, message: dict[str, Any]) -> None:
@@ -477,7 +388,7 @@ class _HandOut:
         try:
             epochs = fold.landing.land(message["state"], message["files"])
         except UnbelievedError as error:
-            self._refuse(fold, f"what it sent of fold {fold.fold} is not believed: {error}.")
+            self._refuse(fold, f"what it sent of {fold_words(fold.fold)} is not believed: {error}.")
             self._lost(fold, f"{error}")
             return
         if epochs > fold.epochs_before:
@@ -502,7 +413,7 @@ class _HandOut:
         try:
             ended = self._ray.get(fold.task, timeout=5)
         except Exception as error:  # noqa: BLE001  # a machine that died, in all the ways that Ray has for it
-            ended = {"outcome": "lost", "sentence": _why_lost(error)}
+            ended = {"outcome": "lost", "sentence": why_lost(error)}
         outcome, sentence = ended["outcome"], ended["sentence"]
         if self._is_finished(fold):
             self._release(fold.fold)
@@ -541,7 +452,7 @@ class _HandOut:
         if fold.losses >= _LOSSES:
             self._fail(
                 fold,
-                f"fold {fold.fold} was lost {fold.losses} times in a row without a new epoch, the last time on "
+                f"{fold_words(fold.fold)} was lost {fold.losses} times in a row without a new epoch, the last time on "
                 f"{machine}: {why}; run the command again, which resumes.",
             )
             return
@@ -623,19 +534,6 @@ class _HandOut:
         return max(*left, sum(left) / slots) * max(times)
 
 
-def _why_lost(error: Exception) -> str:
-    """Half a sentence on an error of Ray's."""
-    name = type(error).__name__
-    known = {
-        "NodeDiedError": "the machine died or left",
-        "WorkerCrashedError": "its process was killed",
-        "OutOfMemoryError": "Ray ended it since the machine's memory was full",
-        "TaskCancelledError": "it was cancelled",
-        "LocalRayletDiedError": "Ray ended there",
-    }
-    return known.get(name, f"{name}: {' '.join(str(error).split())[-200:]}")
-
-
 def _wants_wandb(settings: WandbSettings) -> bool:
     config = wandb_config(settings)
     return config.mode in ("online", "offline") or (config.mode == "auto" and config.has_key)
@@ -655,42 +553,6 @@ def _transfer_folder(root: Path) -> Iterator[str]:
         yield folder
     with suppress(OSError):  # another command has one
         (root / "transfer").rmdir()
-
-
-@contextmanager
-def _own_canary(job: WorkerJob) -> Iterator[Any]:
-    """Finds out meanwhile what this machine computes. Yields a function: the digest, None before it is there."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "audiocnn.folds.canary",
-                job.model_copy(update={"supervisor": os.getpid()}).model_dump_json(),
-            ],
-            env=worker_environment(job.train.arithmetic),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-        )
-
-        def kind() -> str | None:
-            if process.poll() is None:
-                return None
-            output.seek(0)
-            lines = output.read().decode(errors="replace").splitlines() or [""]
-            if process.returncode != 0:
-                raise UserError(
-                    f"this machine cannot tell what its cluster must compute: {lines[-1].removeprefix('error: ')}"
-                )
-            return str(json.loads(lines[-1])["digest"])
-
-        try:
-            yield kind
-        finally:
-            process.kill()
-            process.wait()
 
 
 if __name__ == "__main__":

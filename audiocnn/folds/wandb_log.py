@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from audiocnn.config.all_clips import fold_words
 from audiocnn.config.train_params import effective_params
 from audiocnn.errors import run_command
 from audiocnn.folds.pool import WorkerJob
@@ -29,7 +30,7 @@ def main() -> None:
         key=job.keys[fold],
         config=effective_params(job.model, job.train),
         root=Path(job.root),
-        say=lambda line: say(events, f"fold {fold}: {line}"),
+        say=lambda line: say(events, f"{fold_words(fold)}: {line}"),
     )
     for line in sys.stdin:
         if tracker is not None:

@@ -8,16 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from audiocnn.checkpoints.folder import result_names
 from audiocnn.checkpoints.key import torch_version
-from audiocnn.checkpoints.training_state import save_training_state_json
-from audiocnn.checkpoints.verified import save_bytes
 from audiocnn.config.all_clips import ALL_CLIPS
 from audiocnn.data.dataset import FoldData, open_dataset
-from audiocnn.files import json_text
-from audiocnn.model.weights import weights_bytes
 from audiocnn.training.input_statistics import input_normalisation
-from audiocnn.training.loop import set_arithmetic, train_model
+from audiocnn.training.loop import finish, set_arithmetic, train_model
 from audiocnn.training.resume import load_best_model, resume
 from audiocnn.training.state import FoldJob, FoldState, Observer
 
@@ -36,26 +31,13 @@ def train_all_clips(job: FoldJob, observer: Observer) -> None:
     state.normalise_input(input_normalisation(data, job.train.normalise))
     observer.starting(state.model, state.progress)
     train_model(state, data, observer)
-    _finish(state, observer)
+    state.measured.load_state_dict(load_best_model(state))
+    finish(state, _record(state), observer)
 
 
 def _all_clips(job: FoldJob) -> FoldData:
     dataset, nothing = open_dataset(job.prepared, job.device), np.zeros(0, dtype=np.int64)
     return FoldData(dataset, np.arange(len(dataset)), nothing, nothing)
-
-
-def _finish(state: FoldState, observer: Observer) -> None:
-    """Writes the weights and the record of their training, and marks the training finished."""
-    job = state.job
-    state.measured.load_state_dict(load_best_model(state))
-    weights_name, record_name = result_names(job.fold)
-    weights = weights_bytes(state.measured, state.header(state.progress.best_epoch))
-    observer.finishing(state.progress)
-    files = dict(state.committed.get("files", {}))
-    files[weights_name] = save_bytes(job.folder / weights_name, weights)
-    files[record_name] = save_bytes(job.folder / record_name, json_text(_record(state)).encode())
-    state.committed = {**state.committed, "key": job.key, "files": files, "finished": True}
-    save_training_state_json(job.folder, state.committed)
 
 
 def _record(state: FoldState) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from audiocnn.checkpoints.folder import result_names
 from audiocnn.checkpoints.key import torch_version
 from audiocnn.checkpoints.training_state import save_training_state_json
 from audiocnn.checkpoints.verified import save_bytes
+from audiocnn.config.all_clips import fold_words
 from audiocnn.config.arithmetic import check_arithmetic
 from audiocnn.data.dataset import FoldData, Rows, SoundDataset, batches, open_dataset, split_rows
 from audiocnn.errors import UserError
@@ -61,7 +62,7 @@ def train_model(state: FoldState, data: FoldData, observer: Observer) -> None:
         watched = metrics.get("val_loss", loss)
         if not math.isfinite(loss + watched):
             raise UserError(
-                f"fold {state.job.fold}: the loss is no longer a number in epoch {epoch}: lower train.lr "
+                f"{fold_words(state.job.fold)}: the loss is no longer a number in epoch {epoch}: lower train.lr "
                 f"({state.job.train.lr:g})."
             )
         if state.job.train.schedule == "plateau":
@@ -175,13 +176,18 @@ def _finish_fold(state: FoldState, data: FoldData, observer: Observer) -> None:
         labels = data.dataset.labels[data.validation].cpu().numpy()
         state.measured.temperature = fit_temperature(logits.double().numpy(), labels)
     logits = _predict_logits(state, data.dataset, data.held_out)
+    finish(state, fold_result(state, data, logits), observer)
+
+
+def finish(state: FoldState, result: dict[str, Any], observer: Observer) -> None:
+    """Writes the measured model's weights and the result, as JSON, and marks the training finished."""
+    job = state.job
     weights_name, result_name = result_names(job.fold)
     weights = weights_bytes(state.measured, state.header(state.progress.best_epoch))
     observer.finishing(state.progress)
     files = dict(state.committed.get("files", {}))
     files[weights_name] = save_bytes(job.folder / weights_name, weights)
-    result = json_text(fold_result(state, data, logits))
-    files[result_name] = save_bytes(job.folder / result_name, result.encode())
+    files[result_name] = save_bytes(job.folder / result_name, json_text(result).encode())
     state.committed = {**state.committed, "key": job.key, "files": files, "finished": True}
     save_training_state_json(job.folder, state.committed)
 
