@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
@@ -49,12 +50,14 @@ COLUMNS = (
     "accuracies",
     "losses",
     "minutes",
+    "mistakes",  # how often which class was taken for which, over all folds; empty for inner runs and older lines
 )
 INNER = "inner"  # in the place of a protocol
 _PATIENCE = 1_000_000  # epochs: no early stop
 Run = dict[str, str]
 
-# A fold in a process of its own, which gets the environment of a worker. Prints accuracy and loss.
+# A fold in a process of its own, which gets the environment of a worker. Prints accuracy, loss, and each mistake: the
+# class and what it was taken for.
 _FOLD = """
 import json, sys, tempfile
 from pathlib import Path
@@ -82,7 +85,9 @@ elif train.validation == "held_out":
     found = [result.val_accuracy, result.history.val_loss[result.best_epoch]]
 else:
     found = [result.test_accuracy, cross_entropy(result.logits, result.labels)]
-print(json.dumps(found))
+pairs = zip(result.labels, result.predictions)
+mistakes = [[result.classes[label], result.classes[other]] for label, other in pairs if label != other]
+print(json.dumps([*found, [] if task["inner"] else mistakes]))
 """
 
 
@@ -131,9 +136,13 @@ def measured(options: argparse.Namespace) -> Run:
         "epochs": str(options.epochs),
         "seed": str(options.seed),
         "folds": " ".join(map(str, folds)),
-        "accuracies": " ".join(f"{accuracy:.4f}" for accuracy, _ in found),
-        "losses": " ".join(f"{loss:.4f}" for _, loss in found),
+        "accuracies": " ".join(f"{accuracy:.4f}" for accuracy, _, _ in found),
+        "losses": " ".join(f"{loss:.4f}" for _, loss, _ in found),
         "minutes": f"{(time.monotonic() - start) / 60:.0f}",
+        "mistakes": "; ".join(
+            f"{count} {label} > {other}"
+            for (label, other), count in Counter(pair for *_, pairs in found for pair in pairs).most_common()
+        ),
     }
 
 
@@ -145,16 +154,16 @@ def _dataset_folds(source: Path, scratch: Path) -> Sequence[int]:
 
 def _trained(
     values: Mapping[str, Any], prepared: Path, folds: Sequence[int], inner: bool
-) -> Iterator[tuple[float, float]]:
-    """Accuracy and loss of each fold."""
+) -> Iterator[tuple[float, float, list[tuple[str, str]]]]:
+    """Accuracy, loss and mistakes of each fold."""
 
-    def train(fold: int) -> tuple[float, float]:
+    def train(fold: int) -> tuple[float, float, list[tuple[str, str]]]:
         task = {**values, "fold": fold, "prepared": str(prepared), "inner": inner}
         command = [sys.executable, "-c", _FOLD, json.dumps(task)]
         variables = worker_environment(values["train"]["arithmetic"])
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
-        accuracy, loss = json.loads(done.stdout)
-        return accuracy, loss
+        accuracy, loss, mistakes = json.loads(done.stdout)
+        return accuracy, loss, [(label, other) for label, other in mistakes]
 
     with ThreadPoolExecutor(usable_cores()) as pool:
         yield from tqdm(pool.map(train, folds), total=len(folds), desc="folds", disable=None, leave=False)
