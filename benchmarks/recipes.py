@@ -54,6 +54,7 @@ COLUMNS = (
 )
 INNER = "inner"  # in the place of a protocol
 _PATIENCE = 1_000_000  # epochs: no early stop
+_FREQUENT = 8  # kinds of mistakes that the table names
 Run = dict[str, str]
 
 # A fold in a process of its own, which gets the environment of a worker. Prints accuracy, loss, and each mistake: the
@@ -202,23 +203,32 @@ def append(run: Run) -> None:
 
 
 def tables(runs: Sequence[Run]) -> list[str]:
-    """The results over seeds, then the settings that inner validation compares."""
+    """The results over seeds, their most frequent mistakes, then the settings that inner validation compares."""
+    results = [run for run in runs if run["protocol"] != INNER]
     return [
-        _results([run for run in runs if run["protocol"] != INNER]),
-        _inner([r for r in runs if r["protocol"] == INNER]),
+        _results(results),
+        _mistakes([run for run in results if run["mistakes"]]),
+        _inner([run for run in runs if run["protocol"] == INNER]),
     ]
 
 
-def _results(runs: Sequence[Run]) -> str:
-    def setting(run: Run) -> tuple[str, ...]:
-        return tuple(run[name] for name in ("data", "protocol", "preset", "changes", "epochs", "folds"))
+def _by_setting(runs: Sequence[Run]) -> list[tuple[tuple[str, ...], list[Run]]]:
+    """Runs that differ in the seed alone, with data, protocol, preset, other changes and epochs."""
 
+    def setting(run: Run) -> tuple[Any, ...]:
+        changes = " ".join(word for word in run["changes"].split() if not word.startswith("train.validation="))
+        return run["data"], run["protocol"], run["preset"], changes, int(run["epochs"]), run["folds"]
+
+    groups = groupby(sorted(runs, key=setting), setting)
+    return [(tuple(map(str, values[:5])), list(group)) for values, group in groups]
+
+
+def _results(runs: Sequence[Run]) -> str:
     lines = [
         "| data | protocol | preset | epochs | seeds | accuracy | sd over seeds | sd over folds | minutes a run |",
         "|---" * 9 + "|",
     ]
-    for (data, protocol, preset, changes, epochs, _), group in groupby(sorted(runs, key=setting), setting):
-        seeds = list(group)
+    for (data, protocol, preset, changes, epochs), seeds in _by_setting(runs):
         accuracies = [_numbers(run["accuracies"]) for run in seeds]
         means = [mean(folds) for folds in accuracies]
         over_folds = pstdev([mean(fold) for fold in zip(*accuracies, strict=True)])
@@ -234,6 +244,20 @@ def _results(runs: Sequence[Run]) -> str:
             f"{mean(float(run['minutes']) for run in seeds):.0f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _mistakes(runs: Sequence[Run]) -> str:
+    lines = ["| data | preset | epochs | mistakes a run | the most frequent, a run |", "|---" * 5 + "|"]
+    for (data, _, preset, _, epochs), seeds in _by_setting(runs):
+        counts: Counter[str] = Counter()
+        for run in seeds:
+            for mistake in run["mistakes"].split("; "):
+                count, _, pair = mistake.partition(" ")
+                counts[pair] += int(count)
+        total = sum(counts.values()) / len(seeds)
+        frequent = ", ".join(f"{pair} {count / len(seeds):.1f}" for pair, count in counts.most_common(_FREQUENT))
+        lines.append(f"| {data} | `{preset}` | {epochs} | {total:.0f} | {frequent} |")
     return "\n".join(lines)
 
 
