@@ -81,7 +81,8 @@ def _unfinished(root: Path, entry: _Queued, code: Iterable[str]) -> Experiment:
 
 def _queue(root: Path) -> list[_Queued]:
     """What `dvc queue status` lists, without those that succeeded, and what runs by `dvc exp run --temp`."""
-    if not (root / ".dvc/tmp/exps").is_dir():
+    above = (root.resolve(), *root.resolve().parents)  # DVC's folder may be that of a repository which we lie in
+    if not any((folder / ".dvc/tmp/exps").is_dir() for folder in above):
         return []  # nothing was ever queued here: dvc, which takes a second to load, has nothing to tell
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from math import sqrt
@@ -186,3 +187,17 @@ def test_a_real_queue_is_shown_before_it_ran_after_it_ran_and_where_one_failed(
     assert ended == {"0.01": ("1", "0", "0"), "0.02": ("2", "0", "0"), "-1": ("0", "0", "1")}
     assert "Failed: broken." in project.run("python", "-m", "audiocnn.cli", "experiments")
     project.dvc("queue", "stop", "--kill", expect=None)
+
+
+@pytest.mark.slow
+def test_below_a_repositorys_root_what_is_queued_is_shown(trained: Project, tmp_path: Path) -> None:  # noqa: F811
+    """The queue is the root's, where git and DVC are; the project is a folder of it."""
+    project = trained.copy(tmp_path / "mono/sound", DVC_SITE_CACHE_DIR=str(tmp_path / "site"))
+    for name in (".git", ".dvc"):
+        shutil.rmtree(project.path / name)
+    project.run("git", "init", "-q", "-b", "main", "..")
+    project.run("dvc", "--cd", "..", "init", "-q")
+    project.commit("sound")
+    project.dvc("exp", "run", "--queue", "-S", "train.lr=0.02")
+    shown = rows(project.run("python", "-m", "audiocnn.cli", "experiments", "--csv"))
+    assert {row["train.lr"]: row["queued"] for row in shown} == {"0.01": "0", "0.02": "1"}
