@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm import tqdm
 
 import audiocnn
 from audiocnn.errors import UserError
@@ -60,10 +61,13 @@ def export_onnx(models: Sequence[PretrainedAudioCNN]) -> Export:
             "these weights hold no recipe, so nothing tells how sound becomes their input: train on data that "
             "'audiocnn features' made."
         )
-    model = _exported(_SoundToClass(models, recipe).eval(), recipe)
-    _tell(model, models, recipe)
-    content = model.SerializeToString(deterministic=True)
-    difference = _difference(content, models, recipe)
+    with tqdm(total=2, desc="ONNX", unit="step", disable=None, leave=False) as steps:
+        model = _exported(_SoundToClass(models, recipe).eval(), recipe)
+        _tell(model, models, recipe)
+        content = model.SerializeToString(deterministic=True)
+        steps.set_description("ONNX, checked against torch")
+        steps.update()
+        difference = _difference(content, models, recipe)
     if not difference <= TOLERANCE:
         raise UserError(
             f"the ONNX file's probabilities differ by {difference:.2g} from torch's, more than {TOLERANCE:g}: nothing "

@@ -196,9 +196,18 @@ def page(model: Model) -> Any:
     return blocks
 
 
+def load(path: Path) -> Model:
+    """The model in a file. Ends the program with a sentence where there is none."""
+    cure = f"write it with 'audiocnn export --onnx {path}'."
+    if not path.exists():
+        sys.exit(f"error: {path} is not here: {cure}")
+    try:
+        return Model(path)
+    except Exception as error:  # noqa: BLE001  # onnxruntime has many
+        sys.exit(f"error: {path} is no model of audiocnn's, {type(error).__name__}: {cure}")
+
+
 if __name__ == "__main__":
-    if not MODEL.exists():
-        sys.exit(f"error: {MODEL} is not here: write it with 'audiocnn export --onnx {MODEL}'.")
-    page(Model(MODEL)).launch(
+    page(load(MODEL)).launch(
         max_file_size=MOST_UPLOAD, run_history=False, footer_links=["api", "gradio"], head=AS_IT_IS
     )

@@ -13,7 +13,9 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("soxr")
 pytest.importorskip("soundfile")
 
+import onnx
 import soundfile
+from onnx import helper
 
 import audiocnn
 from audiocnn.cli.main import main
@@ -158,8 +160,19 @@ def test_it_is_tested_with_the_versions_that_it_asks_for() -> None:
     assert ours <= set((ROOT / "constraints.txt").read_text().splitlines())
 
 
-def test_without_a_model_it_says_how_to_make_one(tmp_path: Path) -> None:
+def foreign_model() -> bytes:
+    """An ONNX file that anybody may have: it gives back its input."""
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "graph", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("content", [None, b"no model", foreign_model()], ids=["none", "garbage", "foreign"])
+def test_without_a_model_of_ours_it_says_how_to_make_one(content: bytes | None, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_bytes((PAGE / "app.py").read_bytes())
+    if content is not None:
+        (tmp_path / "model.onnx").write_bytes(content)
     command = [sys.executable, "app.py"]
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.returncode == 1
