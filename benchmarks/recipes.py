@@ -267,6 +267,7 @@ def _inner(runs: Sequence[Run]) -> str:
         accuracies, losses = _numbers(run["accuracies"]), _numbers(run["losses"])
         by_fold = " ".join(f"{accuracy:.4f}" for accuracy in accuracies)
         changes = f"`{run['changes']}`" if run["changes"] else "none"
+        changes = changes if run["preset"] == "accurate" else f"the preset `{run['preset']}`, changes: {changes}"
         cells = (run["data"], changes, run["epochs"], by_fold, f"{mean(accuracies):.4f}", f"{mean(losses):.3f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
