@@ -212,12 +212,21 @@ def tables(runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def _named(run: Run) -> tuple[str, str]:
+    """A run's preset and the changes to it, but for the protocol, by the name of the preset that it equals, if any."""
+    changes = [word for word in run["changes"].split() if not word.startswith("train.validation=")]
+    values = PRESETS[run["preset"]] | {
+        key: yaml.safe_load(value) for key, _, value in (w.partition("=") for w in changes)
+    }
+    same = next((name for name, preset in PRESETS.items() if preset == values), None)
+    return (run["preset"], " ".join(changes)) if same is None else (same, "")
+
+
 def _by_setting(runs: Sequence[Run]) -> list[tuple[tuple[str, ...], list[Run]]]:
     """Runs that differ in the seed alone, with data, protocol, preset, other changes and epochs."""
 
     def setting(run: Run) -> tuple[Any, ...]:
-        changes = " ".join(word for word in run["changes"].split() if not word.startswith("train.validation="))
-        return run["data"], run["protocol"], run["preset"], changes, int(run["epochs"]), run["folds"]
+        return run["data"], run["protocol"], *_named(run), int(run["epochs"]), run["folds"]
 
     groups = groupby(sorted(runs, key=setting), setting)
     return [(tuple(map(str, values[:5])), list(group)) for values, group in groups]
@@ -266,8 +275,8 @@ def _inner(runs: Sequence[Run]) -> str:
     for run in sorted(runs, key=lambda run: (run["data"], -mean(_numbers(run["accuracies"])))):
         accuracies, losses = _numbers(run["accuracies"]), _numbers(run["losses"])
         by_fold = " ".join(f"{accuracy:.4f}" for accuracy in accuracies)
-        changes = f"`{run['changes']}`" if run["changes"] else "none"
-        changes = changes if run["preset"] == "accurate" else f"the preset `{run['preset']}`, changes: {changes}"
+        preset, changes = _named(run)
+        changes = f"`{changes}`" if changes else "none" if preset == "accurate" else f"the preset `{preset}`"
         cells = (run["data"], changes, run["epochs"], by_fold, f"{mean(accuracies):.4f}", f"{mean(losses):.3f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -6,7 +6,7 @@ EXAMPLES = {
         "audiocnn features recordings data/my_sounds --folds 5 --group-by '^([a-z]+)_' --seconds auto",
         "audiocnn features ESC-50-master data/esc50",
     ),
-    "preset": ("audiocnn preset accurate", "audiocnn preset published"),
+    "preset": ("audiocnn preset accurate", "audiocnn preset speech", "audiocnn preset published"),
     "train": (
         "audiocnn train",
         "audiocnn train --epochs 6 --folds 0 1 2 --model-dir quick",

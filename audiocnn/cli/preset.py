@@ -9,7 +9,7 @@ from audiocnn.text import displayed
 def add_parser(commands: Commands) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser("preset", help="write a named set of values into params.yaml")
-    parser.add_argument("name", choices=("published", "accurate"), help="which set")
+    parser.add_argument("name", choices=("published", "accurate", "speech"), help="which set")
     parser.set_defaults(run=run)
 
 

@@ -52,6 +52,14 @@ def test_accurate_changes_its_values_and_keeps_comments_and_lines(
     assert len(changed) == sum(values[name] != defaults[name] for name in defaults)
 
 
+def test_the_command_knows_every_preset(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in PRESETS:
+        assert cli.main(["preset", name]) == 0
+        capsys.readouterr()
+        assert cli.main(["preset", name]) == 0
+        assert capsys.readouterr().out == f"params.yaml holds preset {name} already.\n"
+
+
 def test_back_to_published_every_value_is_the_default_again(params: Path) -> None:
     write_preset("accurate", params)
     write_preset("published", params)
