@@ -265,7 +265,7 @@ def _mistakes(runs: Sequence[Run]) -> str:
                 count, _, pair = mistake.partition(" ")
                 counts[pair] += int(count)
         total = sum(counts.values()) / len(seeds)
-        frequent = ", ".join(f"{pair} {count / len(seeds):.1f}" for pair, count in counts.most_common(_FREQUENT))
+        frequent = ", ".join(f"`{pair}` {count / len(seeds):.1f}" for pair, count in counts.most_common(_FREQUENT))
         lines.append(f"| {data} | `{preset}` | {epochs} | {total:.0f} | {frequent} |")
     return "\n".join(lines)
 
