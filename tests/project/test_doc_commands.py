@@ -44,7 +44,7 @@ NOT_RUN = {
 # The same for whole blocks, by a command in them.
 NOT_RUN_WITH = {
     "kill -9 $!": "what has been trained by then is a matter of chance: test_kills_through_dvc.py",
-    "dvc queue start": "nine cross-validations: test_experiments.py has two",
+    "dvc queue start -j 2": "nine cross-validations: test_experiments.py has two",
 }
 NOT_RUN_BLOCKS = {"mermaid": "a picture", "text": "output alone", "yaml": "only in documents that are run elsewhere"}
 # Output that depends on the moment, or names what DVC gave a random name: what of it is compared.
