@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from audiocnn.comparison.git import git
 from audiocnn.comparison.revisions import RevisionResults, present_inputs, read_revision
-from audiocnn.config.dvc_lock import is_code
+from audiocnn.config.dvc_lock import dvc_root, is_code
 from audiocnn.errors import UserError
 
 DONE, RUNNING, QUEUED, FAILED = "done", "running", "queued", "failed"
@@ -81,8 +81,7 @@ def _unfinished(root: Path, entry: _Queued, code: Iterable[str]) -> Experiment:
 
 def _queue(root: Path) -> list[_Queued]:
     """What `dvc queue status` lists, without those that succeeded, and what runs by `dvc exp run --temp`."""
-    above = (root.resolve(), *root.resolve().parents)  # DVC's folder may be that of a repository which we lie in
-    if not any((folder / ".dvc/tmp/exps").is_dir() for folder in above):
+    if not (dvc_root(root) / ".dvc/tmp/exps").is_dir():
         return []  # nothing was ever queued here: dvc, which takes a second to load, has nothing to tell
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

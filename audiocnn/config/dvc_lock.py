@@ -22,6 +22,12 @@ class Stage(NamedTuple):
 Lock = dict[str, Stage]
 
 
+def dvc_root(folder: Path) -> Path:
+    """Where DVC's folder .dvc lies: this folder or the nearest one above it; this one where there is none."""
+    here = folder.resolve()
+    return next((place for place in (here, *here.parents) if (place / ".dvc").is_dir()), here)
+
+
 def read_lock(root: Path) -> Lock:
     """The stages in a project's dvc.lock; none where no lock can be read. Raises UserError as parse_lock."""
     try:

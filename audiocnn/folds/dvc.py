@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from audiocnn.config.dvc_lock import read_lock
+from audiocnn.config.dvc_lock import dvc_root, read_lock
 from audiocnn.config.params import PARAMS_FILE
 from audiocnn.config.settings import read_yaml
 from audiocnn.errors import Stopped, UserError
@@ -50,8 +50,7 @@ def _dvc_process() -> psutil.Process | None:
 
 def _running_dvcs() -> set[int]:
     """The process ids in .dvc/tmp/rwlock, of this project or of the one that it lies in."""
-    here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+    root = dvc_root(Path.cwd())
     for _ in range(_READS):
         try:
             held = json.loads((root / ".dvc/tmp/rwlock").read_bytes())
