@@ -1,6 +1,5 @@
 """The Python interface: a file, samples and a stream of blocks get the answers that the command gives."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import audiocnn
 from audiocnn.inference.answer import Answer
 from audiocnn.inference.classifier import Classifier
 from audiocnn.model.network import AudioCNN
+from tests.support.modules import load_module
 from tests.support.paths import ROOT
 from tests.support.prepared import CLASSES
 from tests.support.weights import FRAMES, MELS, RECIPE, make_header, make_weights, write_weights
@@ -123,11 +123,7 @@ def test_weights_without_a_recipe_are_refused(tmp_path: Path) -> None:
 def test_the_microphone_example_says_a_line_a_window(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = importlib.util.spec_from_file_location("microphone", ROOT / "examples/microphone.py")
-    assert spec is not None
-    assert spec.loader is not None
-    example: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+    example = load_module(ROOT / "examples/microphone.py")
     sound = noise(example.RATE / RATE * 10)  # ten windows at the microphone's rate
     monkeypatch.chdir(models.parent)
     monkeypatch.setattr(example, "blocks", lambda: np.array_split(sound, 30))

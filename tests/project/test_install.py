@@ -1,6 +1,5 @@
 """`make repro` on a machine as it is found: another Python, a broken .venv, an index of torch that answers or not."""
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -8,11 +7,11 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from tests.support.files_server import serve
+from tests.support.modules import load_module
 from tests.support.paths import ROOT
 from tests.support.processes import environment
 
@@ -33,15 +32,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def module(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("install", folder / "install.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 @pytest.mark.parametrize("version", ["3, 9", "3, 10", "3, 14"])
 def test_a_python_that_does_not_work_is_told_which_do_before_anything_is_made(folder: Path, version: str) -> None:
     code = OLD.format(version, str(folder / "install.py"))
@@ -54,7 +44,7 @@ def test_a_python_that_does_not_work_is_told_which_do_before_anything_is_made(fo
 
 
 def test_a_venv_that_is_half_made_moved_or_of_another_python_is_found_out(folder: Path) -> None:
-    install = module(folder)
+    install = load_module(folder / "install.py")
     assert install.why_unusable() == "it is not there"
     (folder / ".venv/bin").mkdir(parents=True)
     assert install.why_unusable() == "it is half-made, or its Python is gone"
@@ -73,7 +63,7 @@ def answers(folder: Path, text: str) -> None:
 
 
 def test_a_complete_environment_is_left_as_it_is_whatever_python_make_finds(folder: Path) -> None:
-    install = module(folder)
+    install = load_module(folder / "install.py")
     (folder / ".venv/bin").mkdir(parents=True)
     answers(folder, f"12 {folder / '.venv'}")
     (folder / ".venv/installed").write_text(install.requirements() + "\ndev")
@@ -85,7 +75,7 @@ def test_a_complete_environment_is_left_as_it_is_whatever_python_make_finds(fold
 def test_a_python_without_venv_is_one_sentence_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install = module(folder)
+    install = load_module(folder / "install.py")
     fake = folder / "python"
     fake.write_text("#!/bin/sh\nmkdir -p .venv/bin\necho 'not created because ensurepip is not available'\nexit 1\n")
     fake.chmod(0o755)
@@ -109,7 +99,7 @@ def test_without_a_gpu_torch_is_the_build_for_the_cpu_of_the_index(
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
     (site / "index.html").write_text(f'<a href="{name}">{name}</a>')
-    install = module(folder)
+    install = load_module(folder / "install.py")
     for variable, value in NO_INDEX.items():
         monkeypatch.setenv(variable, value)
     install.make_environment()
@@ -124,7 +114,7 @@ def test_without_a_gpu_torch_is_the_build_for_the_cpu_of_the_index(
 def test_an_index_that_does_not_answer_does_not_stop_the_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install = module(folder)
+    install = load_module(folder / "install.py")
     monkeypatch.setattr(install, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         install.torch_for_cpu(f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -25,8 +25,9 @@ import soundfile
 
 from audiocnn.errors import UserError, run_command
 from audiocnn.release.space import publish_space
-from tests.space.app import PAGE, load_app
 from tests.support.browser import find_browser
+from tests.support.modules import load_module
+from tests.support.paths import ROOT
 from tests.support.processes import environment, started, wait_until
 from tests.support.weights import write_finished_run
 
@@ -34,7 +35,8 @@ PLAYWRIGHT = "playwright==1.65.2"  # drives the browser that is here; it brings 
 WIDTHS = (390, 1280)
 SCRIPT = "<img src=x onerror=window.ran=1>"  # as a class name, and in a file's
 
-app = load_app()
+PAGE = ROOT / "examples/space"
+app = load_module(PAGE / "app.py")
 
 
 def main() -> None:

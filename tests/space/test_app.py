@@ -19,14 +19,15 @@ from onnx import helper
 
 import audiocnn
 from audiocnn.cli.main import main
-from tests.space.app import PAGE, load_app
+from tests.support.modules import load_module
 from tests.support.paths import ROOT, SHARED
 from tests.support.processes import environment
 from tests.support.sounds import encode
 from tests.support.weights import RECIPE, make_weights, write_weights
 
 REAL = sorted((SHARED / "audio/esc10/audio").glob("*.ogg"))[:3]
-app = load_app()
+PAGE = ROOT / "examples/space"
+app = load_module(PAGE / "app.py")
 
 
 @pytest.fixture(scope="module")
