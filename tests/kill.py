@@ -75,7 +75,7 @@ class Reference:
 def kill_test(rounds: int, seed: int, folder: Path, params: TrainParams = PUBLISHED) -> Tally:
     """Runs the test in an empty folder; prints a line for each failure."""
     warm_up()
-    write_prepared(folder / "prepared", folds=FOLDS)
+    write_prepared(folder / "prepared", folds=FOLDS, frames=24)
     (folder / "runtime.yaml").write_text("wandb: {mode: disabled}\n")
     (folder / _PARAMS).write_text(params.model_dump_json())
     references = [undisturbed(folder, fold) for fold in range(FOLDS)]

@@ -34,8 +34,8 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
 def temperatures_of_other_folds(logits: Sequence[Floats], labels: Sequence[Labels]) -> list[float]:
     """For each of two folds or more, the temperature of all other folds' held-out clips together.
 
-    Those are clips that trained the fold's network, answered by networks that had not seen them: nothing of a fold's
-    own clips decides its temperature.
+    Each clip is answered by the network that was not trained on it: a fold's own answers decide nothing of its
+    temperature, though its clips trained networks of the other folds.
     """
     folds = range(len(logits))
     return [

@@ -31,9 +31,8 @@ def commit_epoch(state: FoldState) -> None:
     if epoch == best:
         content = {"format": FORMAT, "epoch": epoch, "parts": {state.measured_part: state.measured.state_dict()}}
         files[BEST_MODEL] = save_pytorch(job.folder / BEST_MODEL, content)
-    earlier = progress.history.get("val_accuracy", [])[:-1]
-    best_before = earlier.index(max(earlier)) if earlier else best  # resuming after epoch - 1 needs it
-    needed = {None, epoch, epoch - 1, best, best_before}  # None: files that belong to no epoch
+    # best_before: resuming after epoch - 1 needs it. None: files that belong to no epoch.
+    needed = {None, epoch, epoch - 1, best, progress.best_before}
     files = {name: sha for name, sha in files.items() if epoch_of(name) in needed or job.keep_file(name)}
     state.committed = {
         "last_fold": job.fold,

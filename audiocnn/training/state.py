@@ -72,6 +72,7 @@ class Progress:
 
     history: one value an epoch of loss, accuracy and lr, and where clips validate of val_loss and val_accuracy.
     best_epoch: the one whose weights count; where nothing validates, the last one. best_accuracy: -1 without one.
+    best_before: what best_epoch was before the last record; -1 before there was one.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Progress:
     best_accuracy: float = -1.0
     lowest_val_loss: float = math.inf
     epochs_without_lower_loss: int = 0
+    best_before = -1  # without a type it is no field: no checkpoint holds it, as each epoch records before it commits
 
     @property
     def epochs_done(self) -> int:
@@ -94,6 +96,7 @@ class Progress:
 
         ties_by_loss: of epochs with equal accuracy the one of lowest loss is the best, instead of the first.
         """
+        self.best_before = self.best_epoch
         if "val_loss" in metrics:
             self._choose(metrics["val_loss"], metrics["val_accuracy"], ties_by_loss)
         else:

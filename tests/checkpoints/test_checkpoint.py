@@ -14,7 +14,9 @@ from audiocnn.checkpoints.pytorch import FORMAT, load_pytorch, save_pytorch
 from audiocnn.checkpoints.training_state import load_training_state_json, read_finished, save_training_state_json
 from audiocnn.checkpoints.verified import DamagedCheckpointError
 from audiocnn.config.train_params import TrainParams
-from audiocnn.training.state import FoldJob
+from audiocnn.data.dataset import FoldData
+from audiocnn.training import loop
+from audiocnn.training.state import FoldJob, FoldState
 from tests.support.prepared import write_prepared
 from tests.support.training import TRAIN, make_job, result_bytes, train_until
 
@@ -139,6 +141,28 @@ def test_the_epoch_before_a_damaged_one_is_used_and_the_end_is_the_same(
     assert ran.said[1] == "resuming after epoch 5"
     assert ran.trained == [6]
     assert result_bytes(job.folder, FOLD) == result_bytes(finished.folder, FOLD)
+
+
+# Loss and accuracy by epoch. Of the equals 0 and 1, previous_fold takes the lower loss; 4 is the best in the end.
+TIES = [(1.0, 0.8), (0.5, 0.8), (0.9, 0.7), (0.9, 0.7), (0.4, 0.9)]
+
+
+def test_a_damaged_best_epoch_costs_one_epoch_where_the_loss_chose_the_best_before_it_among_equals(
+    finished: FoldJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def validate(state: FoldState, data: FoldData) -> dict[str, float]:
+        return dict(zip(("val_loss", "val_accuracy"), TIES[state.progress.epochs_done], strict=True))
+
+    monkeypatch.setattr(loop, "validate", validate)
+    train = TrainParams(**{**TRAIN.model_dump(), "epochs": len(TIES), "validation": "previous_fold"})
+    undisturbed, job = (make_job(finished.prepared, tmp_path / name, train, FOLD) for name in ("one", "other"))
+    train_until(undisturbed)
+    train_until(job, 4)
+    damage(job, "epoch_4.pt")
+    ran = train_until(job)
+    assert ran.said[1:] == ["resuming after epoch 3"]
+    assert ran.trained == [4]
+    assert result_bytes(job.folder, FOLD) == result_bytes(undisturbed.folder, FOLD)
 
 
 def test_a_missing_checkpoint_is_one_that_cannot_be_used(job: FoldJob, finished: FoldJob) -> None:

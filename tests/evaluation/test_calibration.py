@@ -30,7 +30,7 @@ def test_where_every_clip_is_recognised_it_is_small_and_above_its_bound() -> Non
     assert 1 / 20 <= fit_temperature(np.eye(4) * 5, np.arange(4)) < 1 / 4
 
 
-def test_a_folds_own_clips_do_not_decide_its_temperature() -> None:
+def test_a_folds_own_answers_do_not_decide_its_temperature() -> None:
     folds = [sampled(3.0, 500, 1), sampled(3.0, 500, 2), sampled(0.2, 500, 3)]
     found = temperatures_of_other_folds([logits for logits, _ in folds], [labels for _, labels in folds])
     assert found[2] == pytest.approx(3.0, rel=0.15)

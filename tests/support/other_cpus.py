@@ -57,11 +57,7 @@ class Pipeline:
         (self.folder / "runtime.yaml").write_text("{device: cpu, wandb: {mode: disabled}}\n")
         _write_pickles(self.folder / "source")
         train = {**read_yaml(ROOT / "params.yaml")["train"], "epochs": 2, "arithmetic": self.arithmetic}
-        train |= (
-            {**LEVERS_ON.model_dump(include=set(LEVERS)), "warmup_epochs": 1, "validation": "none"}
-            if self.levers
-            else {}
-        )
+        train |= _LEVERS if self.levers else {}
         params = {"folds": [0, 1], "data": {"source": self.source, "sha256": {}}, "train": train}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params))
         self.run("stages.fetch")

@@ -14,12 +14,15 @@ _RECIPE = {"rate": 8000, "seconds": 1.0, "n_fft": 512, "hop_length": 500, "n_mel
 Array = np.ndarray[Any, Any]
 
 
-def write_prepared(folder: Path, clips: int = 60, folds: int = 3) -> Meta:
-    """Data to train on: (clips, 8, 16) noise around a level that only just tells the classes apart."""
+def write_prepared(folder: Path, clips: int = 60, folds: int = 3, frames: int = 16) -> Meta:
+    """Data to train on: (clips, 8, frames) noise around a level that only just tells the classes apart.
+
+    Crops need more than 16 frames: fewer are too few for the network.
+    """
     generator = np.random.default_rng(0)
     labels = np.arange(clips) % len(CLASSES)
     levels = np.linspace(-0.5, 0.5, 8)[None, :, None] * (labels[:, None, None] - 1)
-    features = generator.normal(size=(clips, 8, 16)) + levels
+    features = generator.normal(size=(clips, 8, frames)) + levels
     return _write(folder, features, labels, 1 + generator.permutation(clips) % folds, CLASSES, None)
 
 

@@ -24,7 +24,7 @@ each_setting = pytest.mark.parametrize(
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
-    write_prepared(tmp_path / "prepared")
+    write_prepared(tmp_path / "prepared", frames=24)
     return tmp_path / "prepared"
 
 

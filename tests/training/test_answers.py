@@ -25,7 +25,7 @@ PREVIOUS = {**TRAIN.model_dump(), "validation": "previous_fold"}
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
-    write_prepared(tmp_path / "prepared")
+    write_prepared(tmp_path / "prepared", frames=24)
     return tmp_path / "prepared"
 
 
@@ -58,12 +58,14 @@ def test_a_clips_answer_over_crops_is_the_mean_of_the_windows_probabilities(prep
     network = load(job)
     assert network.crops is not None
     width = network.crops.frames
+    assert width == 19
     held_out = clips(prepared, split_rows(prepared, job.meta, 0, "held_out").held_out)
     frames = held_out.shape[2]
     whole = load(job)
     whole.crops = None
     starts = (0, (frames - width) // 2, frames - width)
-    probabilities = [whole(held_out[:, :, start : start + width]).softmax(dim=1) for start in starts]
+    windows = [held_out[:, :, start : start + width] for start in starts]
+    probabilities = [AudioCNN.forward(whole, window).softmax(dim=1) for window in windows]  # it wants a clip's frames
     mean = torch.stack(probabilities).mean(dim=0)
     torch.testing.assert_close(network(held_out).softmax(dim=1), mean)
     torch.testing.assert_close(held_out_logits(job).softmax(dim=1), mean, atol=1e-5, rtol=1e-4)

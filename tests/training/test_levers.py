@@ -50,8 +50,10 @@ def test_each_lever_that_is_on_changes_the_digest(lever: str) -> None:
 
 @pytest.mark.parametrize("validation", ["held_out", "none"])
 def test_with_all_levers_on_a_run_interrupted_after_every_epoch_ends_in_the_same_bytes(
-    prepared: Path, tmp_path: Path, validation: str
+    tmp_path: Path, validation: str
 ) -> None:
+    prepared = tmp_path / "longer"
+    write_prepared(prepared, frames=24)
     train = TrainParams(**{**LEVERS_ON.model_dump(), "validation": validation})
     undisturbed, job = make_job(prepared, tmp_path / "one", train), make_job(prepared, tmp_path / "other", train)
     train_until(undisturbed)
