@@ -1,4 +1,4 @@
-"""Names what a microphone hears, a line a second. Needs `pip install sounddevice`, and weights in models/.
+"""Names what a microphone hears, one line per second. Needs `pip install sounddevice`, and weights in models/.
 
 python examples/microphone.py
 """

@@ -1,1 +1,1 @@
-"""The `audiocnn` command: a module a subcommand, each with `add_parser` and `run`."""
+"""The `audiocnn` command: one module per subcommand, each with `add_parser` and `run`."""

@@ -1,6 +1,6 @@
 """`audiocnn predict`: which files, which weights, and the three forms of its output.
 
-A table is for people, a line of JSON a window for programs, CSV for spreadsheets and dataframes.
+A table is for people, one line of JSON per window for programs, CSV for spreadsheets and dataframes.
 """
 
 import argparse
@@ -41,15 +41,21 @@ def add_parser(commands: Commands) -> None:
         "--models",
         action="append",
         metavar="PLACE",
-        help="folder, file or hf://OWNER/NAME[@REV][/FILE] (models); once more for each further run that votes, too",
+        help="folder, file or hf://OWNER/NAME[@REV][/FILE] (models); repeat to average the networks of several runs",
     )
     parser.add_argument("--fold", type=int, metavar="K", help="one fold's weights (default: the mean over all folds)")
-    parser.add_argument("--hop", type=float, metavar="S", help="between a recording's windows (default: a window)")
-    parser.add_argument("--over-windows", choices=("mean", "max"), help="one answer a recording, not a window")
+    parser.add_argument(
+        "--hop", type=float, metavar="S", help="seconds from one window to the next (default: a window's length)"
+    )
+    parser.add_argument(
+        "--over-windows",
+        choices=("mean", "max"),
+        help="one answer per recording instead of one per window: the mean or the maximum",
+    )
     parser.add_argument("--top", type=int, metavar="N", help="the N likeliest classes (default: 1, with --json all)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="file, start, end, rank, class, index, probability")
-    form.add_argument("--json", action="store_true", help="a line an object, with the probabilities by class")
+    form.add_argument("--json", action="store_true", help="one JSON object per line, with every class's probability")
     parser.set_defaults(run=run)
 
 

@@ -18,7 +18,7 @@ def add_parser(commands: Commands) -> None:
         "--recordings",
         type=Path,
         metavar="DIR",
-        help="the dataset's sound files, where audiocnn features is not to say",
+        help="folder with the recordings (default: the one that audiocnn features noted)",
     )
     parser.add_argument(
         "--watch", action="store_true", help="follow the folds while they train, until the report is there"

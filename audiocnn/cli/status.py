@@ -26,7 +26,7 @@ _PLAIN = "_.,-+*#@"  # where a terminal has no blocks
 def add_parser(commands: Commands) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser("status", help="where each fold is, while it trains and after")
-    parser.add_argument("--watch", action="store_true", help="follow, with a curve a fold, until all are finished")
+    parser.add_argument("--watch", action="store_true", help="follow, with one curve per fold, until all are finished")
     add_plan_options(parser)
     parser.set_defaults(run=run)
 

@@ -21,7 +21,9 @@ def add_parser(commands: Commands) -> None:
     which.add_argument("--folds", type=int, nargs="+", default=[0], metavar="K", help="folds to train (default: 0)")
     which.add_argument("--all", action="store_true", help="train all folds of the release")
     parser.add_argument("--data", type=Path, metavar="DIR", help="your copy of the pickles, where they are not public")
-    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="(default: a folder of its own in verify/)")
+    parser.add_argument(
+        "--work-dir", type=Path, metavar="DIR", help="where to train (default: a folder of this release in verify/)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -69,7 +69,7 @@ KNOWN_NAMES = (
     ),
     KnownNames("GTZAN", re.compile(r"(?:.*/)?(?P<label>[a-z]+)/(?P=label)\.\d{5}\.(?:au|wav)"), seconds=30.0),
     KnownNames(
-        "ESC-50, a folder a class",
+        "ESC-50, one folder per class",
         re.compile(r"(?:.*/)?\d+ - (?P<label>[^/]+)/(?P<fold>\d)-(?P<group>\d+)-[A-Z]\.(?:ogg|wav)"),
         "source recordings",
         5.0,

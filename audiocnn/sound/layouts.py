@@ -256,14 +256,14 @@ def _from_folders(sounds: SoundFiles, tables: Sequence[Table], choices: Choices)
         Entry(path, path, "", parts[has_splits], parts[0] if has_splits else "", group_of(path, ()))
         for path, parts in zip(sounds.paths, paths, strict=True)
     ]
-    name = "a folder a split, in it a folder a class" if has_splits else "a folder a class"
+    name = "one folder per split, in it one folder per class" if has_splits else "one folder per class"
     details = f"no table lists clips{_of_other_columns(tables)}"
     return Listing(name, details, entries, choices.group_by or "")
 
 
 def _no_classes(folder: Path, tables: Sequence[Table]) -> str:
     return (
-        f"{folder} has sound files that are in no folder a class, and no table that lists them"
+        f"{folder} has sound files that are in no class's folder, and no table that lists them"
         f"{_of_other_columns(tables)}: name a table with --metadata FILE and its columns with --file-column and "
         "--class-column, or the part of file names that is the class with --class-from, such as '^([a-z]+)_'."
     )

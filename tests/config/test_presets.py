@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from audiocnn.cli import main as cli
 from audiocnn.config.params import Params, read_params
@@ -84,6 +85,20 @@ def test_every_preset_sets_every_lever_so_that_none_is_left_on_from_another() ->
     names = [set(preset) for preset in PRESETS.values()]
     assert all(one == names[0] for one in names)
     assert {key.split(".")[1] for key in names[0] if key.startswith("train.")} >= set(LEVERS)
+
+
+def test_the_table_in_the_settings_page_is_what_the_presets_set() -> None:
+    text = (ROOT / "docs/settings.md").read_text()
+    table = text.split("| setting | `published` |")[1].split("|---|---|---|---|\n")[1].split("\n\n")[0]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    shown = {name: (published, accurate, speech or accurate) for name, published, accurate, speech in rows}
+    values = {name: [PRESETS[preset][name] for preset in PRESETS] for name in PRESETS["published"]}
+    differ = {name: found for name, found in values.items() if found != found[:1] * len(found)}
+    assert list(shown) == list(differ)
+    assert {name: [yaml.safe_load(cell) for cell in cells] for name, cells in shown.items()} == differ
+    epochs = {preset["train.epochs"] for preset in PRESETS.values()}
+    assert f"A preset also sets `train.epochs` to {epochs.pop()}: " in text
+    assert not epochs
 
 
 def test_a_file_that_is_not_valid_is_refused_and_left(tmp_path: Path) -> None:

@@ -75,9 +75,14 @@ CASES = {
         [f"ESC-50-master/audio/{name}" for name in ESC50], ESC50_EXPECTED, {"ESC-50-master/meta/esc50.csv": ESC50_TABLE}
     ),
     "ESC-50 of Kaggle": Case([f"audio/audio/{name}" for name in ESC50], ESC50_EXPECTED, {"esc50.csv": ESC50_TABLE}),
-    "ESC-10, a folder a class": Case(
+    "ESC-10, one folder per class": Case(
         [f"{folder}/{f}-{s}-A.ogg" for folder in ("001 - Dog bark", "002 - Rain") for f in (1, 2) for s in (7, 8)],
-        {"layout": "ESC-50, a folder a class", "classes": "2: Dog bark 4, Rain 4", "folds": "2, as", "seconds": "5 ("},
+        {
+            "layout": "ESC-50, one folder per class",
+            "classes": "2: Dog bark 4, Rain 4",
+            "folds": "2, as",
+            "seconds": "5 (",
+        },
     ),
     "GTZAN": Case(
         [f"Data/genres_original/{genre}/{genre}.0000{n}.wav" for genre in ("blues", "metal") for n in range(4)],
@@ -221,13 +226,13 @@ CASES = {
         {"LibriSpeech/SPEAKERS.TXT": [";ID |SEX", "19 | F"], "LibriSpeech/dev/19/119/19-119.trans.txt": ["A B"]},
         ("--folds", "2"),
     ),
-    "a folder a class": Case(
+    "one folder per class": Case(
         [f"{word}/{who}/{n}.wav" for word in ("ja", "nein") for who in ("anna", "ben") for n in (0, 1)],
-        {"layout": "a folder a class", "classes": "2: ja 4, nein 4", "groups": "2, by folder", "folds": "2, made"},
+        {"layout": "one folder per class", "classes": "2: ja 4, nein 4", "groups": "2, by folder", "folds": "2, made"},
         {},
         ("--folds", "2", "--group-by", "folder"),
     ),
-    "a folder a split": Case(
+    "one folder per split": Case(
         [f"{split}/{word}/{n}.wav" for split in ("train", "test") for word in ("ja", "nein") for n in (0, 1)],
         {"classes": "2: ja 4, nein 4", "folds": "2, as given; clips in train: 4, test: 4"},
     ),
