@@ -7,7 +7,7 @@
 
 `run` trains folds of a folder with the four pickles, as many side by side as there are cores, one thread each, and
 appends a line. `--inner` chooses between settings: the fold before the held-out one validates, all epochs are trained,
-and the line has that fold's accuracy after the last one; nothing of the held-out fold is read. Without it the protocol
+and the line has that fold's accuracy after the last one; nothing of the held-out fold is in it. Without it the protocol
 is the preset's or that of --set, and the line has what that protocol reports. train.arithmetic is native, and
 train.precision bf16, unless --set says otherwise. `tables` prints the lines as Markdown.
 """
@@ -104,7 +104,7 @@ def main() -> None:
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--folds", type=int, nargs="+", help="default: all")
     run.add_argument(
-        "--inner", action="store_true", help="validate on the fold before, read nothing of the held-out one"
+        "--inner", action="store_true", help="validate on the fold before, leave the held-out one out of the line"
     )
     run.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the preset")
     commands.add_parser("tables")
@@ -271,13 +271,14 @@ def _mistakes(runs: Sequence[Run]) -> str:
 
 
 def _inner(runs: Sequence[Run]) -> str:
-    lines = ["| data | change to `accurate` | epochs | accuracy by fold | mean | loss |", "|---" * 6 + "|"]
-    for run in sorted(runs, key=lambda run: (run["data"], -mean(_numbers(run["accuracies"])))):
+    lines = ["| data | change to `accurate` | folds | epochs | accuracy by fold | mean | loss |", "|---" * 7 + "|"]
+    for run in sorted(runs, key=lambda run: (run["data"], run["folds"], -mean(_numbers(run["accuracies"])))):
         accuracies, losses = _numbers(run["accuracies"]), _numbers(run["losses"])
         by_fold = " ".join(f"{accuracy:.4f}" for accuracy in accuracies)
         preset, changes = _named(run)
         changes = f"`{changes}`" if changes else "none" if preset == "accurate" else f"the preset `{preset}`"
-        cells = (run["data"], changes, run["epochs"], by_fold, f"{mean(accuracies):.4f}", f"{mean(losses):.3f}")
+        mean_accuracy, mean_loss = f"{mean(accuracies):.4f}", f"{mean(losses):.3f}"
+        cells = (run["data"], changes, run["folds"], run["epochs"], by_fold, mean_accuracy, mean_loss)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

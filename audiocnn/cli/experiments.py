@@ -137,21 +137,32 @@ def _readings(found: "Sweep") -> list[str]:
     notes = {row.metric: protocol_note(row.metric) for row in measured}
     if not compared:
         return ["There is no second setting that the first could be compared with fold by fold.", *notes.values()]
-    sure = sum(p < _LEVEL for p in compared)
-    if not sure:
-        reading = f"The folds and seeds do not tell which is best: no p of the first against another is below {_LEVEL}."
-    elif sure == len(compared):
-        reading = f"The first is better than each of the others (p < {_LEVEL})."
-    else:
-        reading = (
-            f"The first is better than {sure} of {len(compared)} others (p < {_LEVEL}); the rest is not told apart."
-        )
     method = (
         "p: of the first row against this one; differences paired by fold and seed, in each fold their mean over "
         "seeds; t-test with the variance of Nadeau and Bengio (2003); Holm's correction for all "
         f"{found.pairs} pairs of rows."
     )
-    return [reading, method, *notes.values()]
+    left_out = len(measured) - 1 - len(compared)
+    return [_reading(compared, left_out), *_left_out(left_out), method, *notes.values()]
+
+
+def _reading(compared: Sequence[float], left_out: int) -> str:
+    """What the p of the first row against others show. left_out: how many others have none."""
+    sure = sum(p < _LEVEL for p in compared)
+    if not sure:
+        return f"The folds and seeds do not tell which is best: no p of the first against another is below {_LEVEL}."
+    if sure == len(compared):
+        return f"The first is better than each {'other that has a p' if left_out else 'of the others'} (p < {_LEVEL})."
+    others = "others that have a p" if left_out else "others"
+    return f"The first is better than {sure} of {len(compared)} {others} (p < {_LEVEL}); the rest is not told apart."
+
+
+def _left_out(count: int) -> list[str]:
+    if not count:
+        return []
+    rows = "1 finished row has" if count == 1 else f"{count} finished rows have"
+    why = "other data, classes or train.validation, or too few folds"
+    return [f"{rows} no p, not comparable with the first: {why}."]
 
 
 def _failures(experiments: Sequence["Experiment"]) -> list[str]:

@@ -17,13 +17,14 @@ Clip = tuple[str, str, str]  # fold, row in the prepared arrays, class
 class ByClip(NamedTuple):
     """Of the clips that both sides tested: how many, and how many more runs of the one or of the other had right.
 
-    p: of the exact McNemar test, two-sided; with several runs a side, the sign test that it is a case of.
+    p: two-sided, of `test`: the exact McNemar test; with several runs a side, the sign test that it is a case of.
     """
 
     clips: int
     only_old: int
     only_new: int
     p: float
+    test: str
 
 
 def clip_by_clip(root: Path, old: Sequence[str | None], new: Sequence[str | None]) -> ByClip | None:
@@ -33,11 +34,16 @@ def clip_by_clip(root: Path, old: Sequence[str | None], new: Sequence[str | None
         return None
     only_old = sum(before[clip] > after[clip] for clip in both)
     only_new = sum(before[clip] < after[clip] for clip in both)
-    return ByClip(len(both), only_old, only_new, mcnemar(only_old, only_new))
+    test = "exact McNemar test" if len(old) == len(new) == 1 else "sign test"
+    return ByClip(len(both), only_old, only_new, mcnemar(only_old, only_new), test)
 
 
 def mcnemar(first: int, second: int) -> float:
-    """Two-sided p of the exact McNemar test: the discordant clips are as often right in the one as in the other."""
+    """Two-sided p of the exact McNemar test: the discordant clips are as often right in the one as in the other.
+
+    McNemar, "Note on the Sampling Error of the Difference between Correlated Proportions or Percentages", Psychometrika
+    12, 1947, compares them by a normal approximation; here it is the binomial distribution itself, with share 1/2.
+    """
     return min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5))) if first + second else 1.0
 
 

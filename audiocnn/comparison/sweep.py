@@ -48,7 +48,10 @@ class Row(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """rows: best first. changed: the params in which they differ. pairs: how many comparisons p is corrected for."""
+    """rows: of the protocol that most of them have first, the best first.
+
+    changed: the params in which they differ. pairs: how many comparisons p is corrected for.
+    """
 
     rows: list[Row]
     changed: list[str]
@@ -56,9 +59,19 @@ class Sweep(NamedTuple):
 
 
 def sweep(experiments: Sequence[Experiment]) -> Sweep:
-    """The experiments as rows, the largest mean accuracy first, unmeasured ones last."""
-    measured = [(setting, _merged(setting)) for setting in _settings(experiments)]
-    ordered = sorted(measured, key=lambda pair: -_mean(pair[1]))
+    """The experiments as rows: by protocol, in each the largest mean accuracy first; unmeasured ones last.
+
+    Numbers of two protocols are not compared. The one of most settings comes first, of equals the one met first.
+    """
+    settings = [(setting, _merged(setting)) for setting in _settings(experiments)]
+    counts = Counter(merged.validation for _, merged in settings if merged)
+    protocols = [name for name, _ in counts.most_common()]
+
+    def place(pair: tuple[Setting, RevisionResults | None]) -> tuple[int, float]:
+        merged = pair[1]
+        return (protocols.index(merged.validation), -_mean(merged)) if merged else (len(protocols), 0.0)
+
+    ordered = sorted(settings, key=place)
     adjusted = _holm({key: p for key in combinations(range(len(ordered)), 2) if (p := _p(ordered, *key)) is not None})
     rows = [_row(setting, merged, adjusted.get((0, index))) for index, (setting, merged) in enumerate(ordered)]
     return Sweep(rows, _changed([row.setting.params for row in rows]), len(adjusted))
@@ -95,8 +108,8 @@ def _merged(setting: Setting) -> RevisionResults | None:
     return together("", list(setting.runs.values())) if setting.runs else None
 
 
-def _mean(merged: RevisionResults | None) -> float:
-    return float(np.mean(_accuracies(merged))) if merged else -np.inf
+def _mean(merged: RevisionResults) -> float:
+    return float(np.mean(_accuracies(merged)))
 
 
 def _accuracies(run: RevisionResults) -> list[float]:

@@ -126,10 +126,9 @@ def _recall_note(old: RevisionResults, new: RevisionResults) -> Iterator[str]:
 def _clip_notes(by_clip: ByClip | None, name: str) -> Iterator[str]:
     """What the clips say, which is about these networks only: clips of a fold share one and are not independent."""
     if by_clip is not None:
-        clips, only_old, only_new, p = by_clip
         yield (
-            f"Clip by clip: of {clips} held-out clips {only_new} are right more often in {name}, "
-            f"{only_old} less often; exact McNemar test p = {p:.4f}. "
+            f"Clip by clip: of {by_clip.clips} held-out clips {by_clip.only_new} are right more often in {name}, "
+            f"{by_clip.only_old} less often; {by_clip.test} p = {by_clip.p:.4f}. "
             "It tells these networks apart, not the settings: the folds above do that."
         )
 

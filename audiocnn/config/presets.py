@@ -37,8 +37,8 @@ _ACCURATE: dict[str, Any] = _PUBLISHED | {
     "train.augment.mel_mask": 12,
     "train.augment.frame_mask": 16,
 }
-# For words, which have a beginning and an end: nothing turns them round or cuts them off, and shifts and masks are of a
-# tenth of the Free Spoken Digits' 64 bands and 63 frames at most. Chosen on validation folds (docs/recipes.md).
+# For words, which have a beginning and an end: nothing turns them round or cuts them off, and shifts and masks are
+# small. Made after _ACCURATE had failed on spoken digits; docs/recipes.md says how the two were compared.
 _SPEECH: dict[str, Any] = _ACCURATE | {
     "train.augment.roll": False,
     "train.augment.crop": 1.0,

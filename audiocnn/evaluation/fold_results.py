@@ -17,6 +17,7 @@ _LARGEST = 1e100  # far above what float32 holds, and its square is a float stil
 Real = Annotated[float, Field(allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
 Series = Annotated[tuple[Real, ...], Field(min_length=1)]
 Natural = Annotated[int, Field(ge=0)]
+Temperature = Annotated[float, Field(ge=0.01, le=100.0)]
 
 
 class History(Settings):
@@ -46,11 +47,15 @@ class History(Settings):
 
 
 class HeldOut(Settings):
-    """The held-out clips at the best epoch: row in the prepared arrays, label, and one logit a class."""
+    """The held-out clips at the best epoch: row in the prepared arrays, label, and one logit a class.
+
+    temperature: what the logits are divided by already; None without train.calibrate.
+    """
 
     rows: Annotated[tuple[Natural, ...], Field(min_length=1)]
     labels: tuple[Natural, ...]
     logits: tuple[tuple[Real, ...], ...]
+    temperature: Temperature | None = None
 
 
 class FoldResult(Settings):

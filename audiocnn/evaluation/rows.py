@@ -118,23 +118,32 @@ def summary(results: Sequence[FoldResult]) -> dict[str, Any]:
         if name in rows[0]
     }
     numbers["macro_f1"] = _rounded(mean_std(float(row["macro_f1"]) for row in rows)[0])
-    numbers["calibration"] = {name: _rounded(number) for name, number in _calibration(results).items()}
+    numbers["calibration"] = {name: _rounded(number) for name, number in calibration(results).items()}
     return {"dataset": dataset_words(results[0]), "protocol": _protocol_words(results[0]), "folds": len(rows)} | numbers
 
 
-def _calibration(results: Sequence[FoldResult]) -> dict[str, float]:
-    """The expected calibration error over all held-out clips; with two folds or more also that with each fold's logits
-    divided by the temperature of the others, and the mean of the temperatures.
+def calibration(results: Sequence[FoldResult]) -> dict[str, float]:
+    """The expected calibration error over all held-out clips; under train.calibrate also that of the logits before they
+    were divided by their fold's temperature; with two folds or more also that with each fold's logits divided by the
+    temperature of the others, and the mean of these temperatures.
     """
-    logits, labels = [result.logits for result in results], [result.labels for result in results]
-    correct = np.concatenate([result.predictions == result.labels for result in results])
-    numbers = {"error": expected_calibration_error(confidences(np.concatenate(logits)), correct)}
+    numbers = {"error": _calibration_error(results)}
+    own = [temperature for result in results if (temperature := result.held_out.temperature) is not None]
+    if own:
+        numbers["error_uncalibrated"] = _calibration_error(results, [1 / temperature for temperature in own])
     if len(results) < 2:
         return numbers
-    temperatures = temperatures_of_other_folds(logits, labels)
-    scaled = np.concatenate([fold / temperature for fold, temperature in zip(logits, temperatures, strict=True)])
-    numbers["error_scaled"] = expected_calibration_error(confidences(scaled), correct)
+    temperatures = temperatures_of_other_folds([r.logits for r in results], [r.labels for r in results])
+    numbers["error_scaled"] = _calibration_error(results, temperatures)
     return numbers | {"temperature": mean_std(temperatures)[0]}
+
+
+def _calibration_error(results: Sequence[FoldResult], temperatures: Sequence[float] | None = None) -> float:
+    """The expected calibration error over all held-out clips, of logits that are divided by a temperature per fold."""
+    scales = temperatures or [1.0] * len(results)
+    logits = np.concatenate([result.logits / scale for result, scale in zip(results, scales, strict=True)])
+    correct = np.concatenate([result.predictions == result.labels for result in results])
+    return expected_calibration_error(confidences(logits), correct)
 
 
 def _numbers(values: Sequence[float], ratio: float | None, clips: int) -> dict[str, float]:

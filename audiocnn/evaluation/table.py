@@ -83,6 +83,8 @@ def _class_cells(row: dict[str, str]) -> list[str]:
 
 def _calibration(numbers: dict[str, Any]) -> list[str]:
     lines = [f"expected calibration error {numbers['error']:.4f} (all held-out clips, {CALIBRATION_BINS} bins)"]
+    if "error_uncalibrated" in numbers:
+        lines.append(f"  {numbers['error_uncalibrated']:.4f} without the temperatures of train.calibrate")
     if "error_scaled" in numbers:
         lines.append(
             f"  {numbers['error_scaled']:.4f} with logits divided by a temperature, {numbers['temperature']:.2f} on "

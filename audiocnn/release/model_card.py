@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from audiocnn.config.all_clips import ALL_CLIPS_RECORD, ALL_CLIPS_WEIGHTS
 from audiocnn.config.hub_names import dataset_name
 from audiocnn.config.params import Params
 from audiocnn.data.unequal_folds import unequal_folds
 from audiocnn.evaluation.fold_results import FoldResult, mixture
-from audiocnn.evaluation.metrics import confidences, expected_calibration_error, mean_std
+from audiocnn.evaluation.metrics import mean_std
 from audiocnn.evaluation.read import headline_metrics
-from audiocnn.evaluation.rows import class_rows, fold_row
+from audiocnn.evaluation.rows import calibration, class_rows, fold_row
 from audiocnn.folds.all_clips import AllClipsRecord, what_it_is_worth
 from audiocnn.model.weights import WeightsHeader
 from audiocnn.release.front_matter import front_matter
@@ -89,7 +87,8 @@ def model_card(
         headline(results),
         *([_on_all_clips(all_clips, params, results)] if all_clips else []),
         _fold_table(results),
-        f"Recall by class, on the held-out clips:\n\n{_recall_table(results)}",
+        "Recall by class, on the held-out clips; the 95 % interval (Wilson's) takes those of all folds together:\n\n"
+        f"{_recall_table(results)}",
         "![Confusion matrix of the held-out clips](confusion_matrix.png)",
         "Numbers are held-out clips of all folds; colour is their share of the actual class.",
         f"## How to use it\n\n{usage(header, repository, len(results), code, address, all_clips is not None)}",
@@ -165,11 +164,11 @@ def _fold_table(results: Sequence[FoldResult]) -> str:
 
 
 def _recall_table(results: Sequence[FoldResult]) -> str:
+    names = ("recall_mean", "recall_std", "recall_low", "recall_high")
     rows = [
-        [str(row["class"]), str(row["clips"]), _decimals(row["recall_mean"]), _decimals(row["recall_std"])]
-        for row in class_rows(results)
+        [str(row["class"]), str(row["clips"]), *(_decimals(row[name]) for name in names)] for row in class_rows(results)
     ]
-    return markdown([["class", "clips", "recall, mean of folds", "std"], *rows])
+    return markdown([["class", "clips", "recall, mean of folds", "std", "95 % from", "to"], *rows])
 
 
 def _decimals(recall: str | int | float) -> str:
@@ -178,10 +177,9 @@ def _decimals(recall: str | int | float) -> str:
 
 
 def _limits(results: Sequence[FoldResult], header: WeightsHeader) -> str:
-    error = _calibration_error(results)
     limits = [
         "It always answers with one of its classes, whatever it hears, and with one only.",
-        f"Its probabilities are not calibrated: expected calibration error {error:.3f} on the held-out clips.",
+        _calibration(results),
         "The results are of single folds. The mean over folds, which `audiocnn predict` uses, has no held-out clips "
         "of this dataset left to be measured on.",
         "Recordings made otherwise than the dataset's (microphone, distance, noise) were not tested.",
@@ -196,8 +194,12 @@ def _limits(results: Sequence[FoldResult], header: WeightsHeader) -> str:
     return "\n".join(f"- {limit}" for limit in limits)
 
 
-def _calibration_error(results: Sequence[FoldResult]) -> float:
-    """Over the held-out clips of all folds."""
-    confidence = np.concatenate([confidences(result.logits) for result in results])
-    correct = np.concatenate([result.predictions == result.labels for result in results])
-    return expected_calibration_error(confidence, correct)
+def _calibration(results: Sequence[FoldResult]) -> str:
+    numbers = calibration(results)
+    error = f"expected calibration error {numbers['error']:.3f} on the held-out clips"
+    if "error_uncalibrated" not in numbers:
+        return f"Its probabilities are not calibrated: {error}."
+    return (
+        "Each fold's logits are divided by a temperature that was fitted on the fold that chose its best epoch "
+        f"(`train.calibrate`): {error}, {numbers['error_uncalibrated']:.3f} without it."
+    )

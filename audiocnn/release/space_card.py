@@ -10,32 +10,43 @@ _PYTHON = "3.11"  # the oldest that requirements.txt installs on, and the one th
 
 
 def space_card(
-    params: Params, results: Sequence[FoldResult], networks: int, repository: str, model: str, sdk_version: str
+    params: Params,
+    results: Sequence[FoldResult],
+    networks: int,
+    runs: int,
+    repository: str,
+    models: Sequence[str],
+    sdk_version: str,
 ) -> str:
     """The text of README.md, without a date: the same run gives the same bytes.
 
-    results: of all folds, in order. networks: how many vote in the Space. repository, model: OWNER/NAME of the Space
-    and of the model that it links to. sdk_version: Gradio's.
+    results: of all folds of the first run, in order. networks, runs: how many networks of how many runs vote in the
+    Space. repository, models: OWNER/NAME of the Space and of those that it links to. sdk_version: Gradio's.
     """
     name = repository.partition("/")[2]
-    what = f"the mean of the {networks} networks of all folds" if networks > 1 else "one network"
+    single, what = "single networks", "one network"
+    if networks > 1:
+        what = f"the mean of the {networks} networks of all folds"
+    if runs > 1:
+        single += " of one run"
+        what = f"the mean of the {networks} networks of {runs} runs that differ in their seed alone"
+    links = ", ".join(f"[{model}](https://huggingface.co/{model})" for model in models)
     sections = [
-        f"---\n{_front_matter(name, model, sdk_version)}\n---",
+        f"---\n{_front_matter(name, models, sdk_version)}\n---",
         f"# {name}",
         f"It says which of {len(results[0].classes)} classes a sound is. It always answers with one of them, whatever "
         "it hears, and with one only.",
         f"## How often it is right\n\n{held_out_clips(params, results)}. {PROTOCOLS[results[0].validation]}",
         headline(results),
-        f"These are results of single networks. Here {what} answers, which has no held-out clips of this dataset left "
+        f"These are results of {single}. Here {what} answers, which has no held-out clips of this dataset left "
         "to be measured on. Recordings made otherwise than the dataset's were not tested.",
-        f"Weights, results of each fold and class, and how to get them again: "
-        f"[{model}](https://huggingface.co/{model}).",
+        f"Weights, results of each fold and class, and how to get them again: {links}.",
         "## On your own machine\n\nIn a clone of this repository: `pip install -r requirements.txt`, `python app.py`.",
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(title: str, model: str, sdk_version: str) -> str:
+def _front_matter(title: str, models: Sequence[str], sdk_version: str) -> str:
     """YAML, without the lines of dashes around it."""
     from huggingface_hub import SpaceCardData
 
@@ -45,7 +56,7 @@ def _front_matter(title: str, model: str, sdk_version: str) -> str:
         sdk_version=sdk_version,
         python_version=_PYTHON,
         app_file="app.py",
-        models=[model],
+        models=list(models),
         tags=["audio-classification"],
     )
     return str(card.to_yaml())

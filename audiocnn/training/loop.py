@@ -195,6 +195,7 @@ def finish(state: FoldState, result: dict[str, Any], observer: Observer) -> None
 def fold_result(state: FoldState, data: FoldData, logits: Tensor) -> dict[str, Any]:
     """results/folds/fold_k.json's content. Nothing in it tells when or where it was made."""
     job = state.job
+    temperature = {"temperature": state.measured.temperature} if job.train.calibrate else {}
     return {
         "format": 1,
         "key": job.key,
@@ -211,5 +212,6 @@ def fold_result(state: FoldState, data: FoldData, logits: Tensor) -> dict[str, A
             "rows": data.held_out.tolist(),
             "labels": data.dataset.labels[data.held_out].tolist(),
             "logits": [[float(str(np.float32(value))) for value in row] for row in logits.tolist()],
+            **temperature,
         },
     }

@@ -46,9 +46,11 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return ran
 
 
-def save(root: Path, name: str, accuracies: dict[int, float], lr: object, seed: int) -> None:
+def save(
+    root: Path, name: str, accuracies: dict[int, float], lr: object, seed: int, validation: str = "held_out"
+) -> None:
     """An experiment as DVC saves it: a commit on the baseline, and its ref."""
-    write_results(root, accuracies, lr=lr)
+    write_results(root, accuracies, lr=lr, validation=validation)
     for file in ("params.yaml", "dvc.lock"):
         (root / file).write_text((root / file).read_text().replace("seed: 0", f"seed: {seed}"))
     git(root, "add", "-A")
@@ -92,6 +94,37 @@ def test_every_pair_counts_in_the_correction(root: Path, run: Run) -> None:
     assert float(second["p"]) == pytest.approx(expected[0.01, 0.001])
     assert float(third["p"]) == pytest.approx(expected[0.01, 0.1])
     assert "correction for all 3 pairs" in " ".join(run("experiments").split())
+
+
+def test_protocols_are_not_ranked_together_and_the_order_speaks_of_compared_rows_only(root: Path, run: Run) -> None:
+    """HEAD's is held_out, the larger number of the protocol that fewer rows have."""
+    save(root, "worse", folds(0.20, 0.35, 0.10, 0.40), 0.1, seed=0, validation="none")
+    save(root, "better", folds(0.60, 0.70, 0.50, 0.80), 0.01, seed=0, validation="none")
+    table = rows(run("experiments", "--csv"))
+    assert [(row["runs"], row["metric"], bool(row["p"])) for row in table] == [
+        ("better", "test_acc", False),
+        ("worse", "test_acc", True),
+        ("HEAD", "val_acc", False),
+    ]
+    text = " ".join(run("experiments").split())
+    assert "The first is better than each other that has a p (p < 0.05)." in text
+    assert "1 finished row has no p, not comparable with the first: other data, classes or train.validation" in text
+    save(root, "close", folds(0.59, 0.72, 0.49, 0.80), 0.02, seed=0, validation="none")
+    text = " ".join(run("experiments").split())
+    assert "The first is better than 1 of 2 others that have a p (p < 0.05); the rest is not told apart." in text
+
+
+def test_of_protocols_with_as_many_rows_that_of_the_last_commit_comes_first(root: Path, run: Run) -> None:
+    save(root, "other", folds(0.95, 0.95, 0.90, 0.99), 0.01, seed=0, validation="previous_fold")
+    assert [row["runs"] for row in rows(run("experiments", "--csv"))] == ["HEAD", "other"]
+    assert "no second setting that the first could be compared with" in " ".join(run("experiments").split())
+
+
+def test_where_all_rows_are_compared_none_is_said_to_be_left_out(root: Path, run: Run) -> None:
+    save(root, "other", folds(0.30, 0.42, 0.19, 0.50), 0.01, seed=0)
+    text = run("experiments")
+    assert "The first is better than each of the others (p < 0.05)." in text
+    assert "no p" not in text
 
 
 def test_a_run_whose_results_are_older_than_its_params_is_named_and_does_not_count(root: Path, run: Run) -> None:
@@ -145,20 +178,33 @@ def test_several_runs_a_side_are_their_mean_in_each_fold(root: Path, run: Run) -
         main(["compare", "base", "a1", "--old", "a2"])
 
 
-def test_two_runs_are_compared_clip_by_clip_where_both_keep_their_predictions(root: Path, run: Run) -> None:
-    def predict(*right: bool) -> None:
-        lines = [f"demo,{i % 4},{i},dog,{'dog' if ok else 'cat'},0.5" for i, ok in enumerate(right)]
-        header = "source,fold,row,actual,predicted,confidence"
-        (root / "metrics/predictions.csv").write_text("\n".join([header, *lines, ""]))
+def predict(root: Path, *right: bool) -> None:
+    """The predictions of a run: of which clips it is right."""
+    lines = [f"demo,{i % 4},{i},dog,{'dog' if ok else 'cat'},0.5" for i, ok in enumerate(right)]
+    header = "source,fold,row,actual,predicted,confidence"
+    (root / "metrics/predictions.csv").write_text("\n".join([header, *lines, ""]))
 
-    predict(True, True, False, False, False, False, False, False)
+
+def test_two_runs_are_compared_clip_by_clip_where_both_keep_their_predictions(root: Path, run: Run) -> None:
+    predict(root, True, True, False, False, False, False, False, False)
     commit_and_tag(root, "first")
-    predict(False, True, True, True, True, True, True, False)
+    predict(root, False, True, True, True, True, True, True, False)
     text = run("compare", "first")
     assert "of 8 held-out clips 5 are right more often in workspace, 1 less often" in text
-    assert f"McNemar test p = {binomtest(1, 6).pvalue:.4f}." in text
+    assert f"exact McNemar test p = {binomtest(1, 6).pvalue:.4f}." in text
     (root / "metrics/predictions.csv").write_text("damaged")
     assert "McNemar" not in run("compare", "first")
+
+
+def test_clip_by_clip_several_runs_a_side_are_said_to_take_the_sign_test(root: Path, run: Run) -> None:
+    predict(root, True, True, False, False, False, False)
+    commit_and_tag(root, "first")
+    predict(root, True, False, True, False, False, False)
+    commit_and_tag(root, "second")
+    predict(root, False, True, True, True, True, True)
+    text = run("compare", "--old", "first,second")  # whose shares of right answers are 1, 1/2, 1/2, 0, 0, 0
+    assert f"5 are right more often in workspace, 1 less often; sign test p = {binomtest(1, 6).pvalue:.4f}." in text
+    assert "McNemar" not in text
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 3), (1, 6), (30, 12)])

@@ -53,3 +53,17 @@ def test_the_summary_says_how_far_probabilities_are_off_before_and_after() -> No
     assert numbers["temperature"] == pytest.approx(4.0, rel=0.2)
     assert numbers["error_scaled"] < numbers["error"] / 2
     assert summary([overconfident(0)])["calibration"].keys() == {"error"}
+
+
+def test_under_a_temperature_of_its_own_the_summary_says_how_far_they_were_off_without() -> None:
+    results = [overconfident(0), overconfident(1)]
+    numbers, scaled = summary(results)["calibration"], summary([divided(result, 4.0) for result in results])
+    assert scaled["calibration"]["error_uncalibrated"] == pytest.approx(numbers["error"], abs=1e-6)
+    assert scaled["calibration"]["error"] < numbers["error"] / 2
+
+
+def divided(result: FoldResult, temperature: float) -> FoldResult:
+    """The result of the same network with a temperature."""
+    held_out = result.held_out.model_dump(mode="json") | {"temperature": temperature}
+    held_out["logits"] = (result.logits / temperature).tolist()
+    return FoldResult.model_validate_json(json.dumps(result.model_dump(mode="json") | {"held_out": held_out}))

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
+from scipy.special import softmax
 
 from audiocnn.cli.main import main
 from audiocnn.config.params import read_params
 from audiocnn.evaluation.fold_results import read_fold_results
+from audiocnn.evaluation.metrics import expected_calibration_error
+from audiocnn.evaluation.write import write_outs
 from audiocnn.files import write_json
 from audiocnn.model.network import AudioCNN
 from audiocnn.release.code_address import public_address
@@ -141,7 +144,7 @@ def test_the_card_is_valid_whatever_the_data(tmp_path: Path, monkeypatch: pytest
     text = dry_run("release", "--yes-this-is-the-demo")["README.md"].decode()
     assert_rules_of_the_hub(yaml.safe_load(text.split("---\n")[1]))
     table = text.partition("| class | clips")[2].partition("\n\n")[0].splitlines()
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table[2:]} == {5}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table[2:]} == {7}
 
 
 def test_the_card_says_what_a_user_must_know(run: Path) -> None:
@@ -150,11 +153,40 @@ def test_the_card_says_what_a_user_must_know(run: Path) -> None:
     assert f"**{summary['val_acc']['mean']:.4f} ± {summary['val_acc']['std']:.4f}**" in text
     assert "so the accuracy below is optimistic" in text
     for row in csv.DictReader(io.StringIO((run / "metrics/classes.csv").read_text())):
-        assert f"| {row['class']} | {row['clips']} | {float(row['recall_mean']):.3f} |" in text
+        numbers = (f"{float(row[f'recall_{name}']):.3f}" for name in ("mean", "std", "low", "high"))
+        assert f"| {row['class']} | {row['clips']} | {' | '.join(numbers)} |" in text
+    assert "| class | clips | recall, mean of folds | std | 95 % from | to |" in text
     assert f'AudioCNN.from_pretrained("{NAME}", fold=0)' in text
     assert f"audiocnn predict clip.wav --models hf://{NAME}" in text
     assert "rate 8000" in text
     assert str(run) not in text
+
+
+def test_the_card_says_what_a_temperature_was_worth_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_finished_run(tmp_path, validation="previous_fold")
+    results = read_fold_results([0, 1, 2])
+    correct = np.concatenate([result.predictions == result.labels for result in results])
+
+    def error(*temperatures: float) -> str:
+        pairs = zip(results, temperatures, strict=True)
+        confidence = np.concatenate([softmax(result.logits * by, axis=1).max(axis=1) for result, by in pairs])
+        return f"{expected_calibration_error(confidence, correct):.3f}"
+
+    text = dry_run("without")["README.md"].decode()
+    assert f"Its probabilities are not calibrated: expected calibration error {error(1, 1, 1)} on the held" in text
+    values = [json.loads(Path(f"results/folds/fold_{fold}.json").read_text()) for fold in range(3)]
+    for value, temperature in zip(values, (3.0, 1.0, 0.2), strict=True):
+        value["held_out"]["temperature"] = temperature
+    write_fold_results(tmp_path, *values)
+    write_outs(read_fold_results([0, 1, 2]), Path("metrics"), Path("models/all_fold_histories.pkl"))
+    text = dry_run("with")["README.md"].decode()
+    assert "not calibrated" not in text
+    assert f"(`train.calibrate`): expected calibration error {error(1, 1, 1)} on the held-out clips, " in text
+    assert f" clips, {error(3, 1, 0.2)} without it." in text
+    assert error(1, 1, 1) != error(3, 1, 0.2)
 
 
 def test_the_cards_network_for_torch_is_there(run: Path) -> None:

@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -10,10 +12,21 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("soxr")
 
 from audiocnn.cli.main import main
+from audiocnn.config.train_params import TrainParams, params_digest
+from audiocnn.inference.onnx_export import run_onnx
 from tests.support.hub_server import FakeHub, Fault, Repository
 from tests.support.paths import ROOT
 from tests.support.prepared import CLASSES
-from tests.support.weights import make_header, make_weights, write_all_clips, write_finished_run, write_weights
+from tests.support.training import MODEL
+from tests.support.weights import (
+    RECIPE,
+    make_header,
+    make_weights,
+    without_header,
+    write_all_clips,
+    write_finished_run,
+    write_weights,
+)
 
 NAME = "owner/try"
 FILES = ["README.md", "app.py", "model.onnx", "requirements.txt"]
@@ -122,12 +135,99 @@ def test_the_network_on_all_clips_may_answer_and_one_of_another_run_is_in_nobody
     assert sorted(dry_run("all")) == FILES
 
 
+# --- Several runs ---
+
+
+def write_run(folder: str, folds: int = 3, **train: Any) -> None:
+    """Weights as a run with these train params leaves them."""
+    digest = params_digest(MODEL, TrainParams(**train))
+    headers = [make_header(fold=fold, dataset_fold=fold + 1, params_digest=digest) for fold in range(folds)]
+    write_weights(Path(folder), *(make_weights(10 + header.fold, header) for header in headers))
+
+
+def test_the_networks_of_all_runs_vote_and_the_card_says_how_many(run: Path) -> None:
+    write_run("again", seed=7)
+    one = dry_run("one")
+    both = dry_run("both", "--models", "models", "--models", "again")
+    assert main(["export", "--onnx", "again.onnx", "--models", "again"]) == 0
+    sound = np.random.default_rng(0).normal(size=(4, RECIPE.samples)).astype(np.float32)
+    contents = (one["model.onnx"], Path("again.onnx").read_bytes(), both["model.onnx"])
+    first, second, mean = (run_onnx(content, sound)[0] for content in contents)
+    assert mean == pytest.approx((first + second) / 2, abs=1e-6)
+    assert np.abs(first - mean).max() > 1e-3
+    card = both["README.md"].decode()
+    assert "These are results of single networks of one run." in card
+    assert "Here the mean of the 6 networks of 2 runs that differ in their seed alone answers" in card
+    assert "These are results of single networks. Here the mean of the 3 networks" in one["README.md"].decode()
+
+
+def test_the_networks_on_all_clips_of_several_seeds_may_answer(run: Path) -> None:
+    write_all_clips(run)
+    first, second = "models/model_all_clips.safetensors", "again.safetensors"
+    epochs = TrainParams(validation="none", epochs=6)  # the median of the folds'
+    digests = (params_digest(MODEL, epochs.model_copy(update={"seed": seed})) for seed in (0, 5))
+    header, other = (make_header(fold=-1, dataset_fold=-1, params_digest=digest) for digest in digests)
+    Path(second).write_bytes(make_weights(8, other))
+    card = dry_run("both", "--models", first, "--models", second)["README.md"].decode()
+    assert "the mean of the 2 networks of 2 runs that differ in their seed alone" in card
+    Path(second).write_bytes(make_weights(8, header))
+    assert publish("--models", first, "--models", second, "--dry-run", "same") == 1
+
+
+def test_the_card_links_to_the_finished_run_and_to_the_others_that_are_on_the_hub(hub: FakeHub, run: Path) -> None:
+    write_run("again", seed=7)
+    for name, folder in (("owner/net", "models"), ("owner/again", "again")):
+        hub.models[name] = Repository({path.name: path.read_bytes() for path in Path(folder).glob("*.safetensors")})
+    expected = {
+        ("models", "hf://owner/again"): [NAME, "owner/again"],
+        ("hf://owner/net", "again"): ["owner/net"],
+        ("hf://owner/net", "hf://owner/again"): ["owner/net", "owner/again"],
+    }
+    for case, (places, links) in enumerate(expected.items()):
+        card = dry_run(str(case), *(word for place in places for word in ("--models", place)))["README.md"].decode()
+        assert yaml.safe_load(card.split("---\n")[1])["models"] == links
+        assert ", ".join(f"[{link}](https://huggingface.co/{link})" for link in links) + "." in card
+
+
+@pytest.mark.parametrize(
+    ("train", "places", "sentence"),
+    [
+        ({"seed": 1, "lr": 0.5}, ["models", "again"], "again differs from the run in metrics/ in more than train.seed"),
+        ({"seed": 10_000}, ["models", "again"], "more than train.seed (0 to 9999 are tried)"),
+        ({"seed": 1}, ["again", "models"], "again is of other params or classes than metrics/"),
+        ({"seed": 0}, ["models", "again"], "two of models, again are of one train.seed"),
+        ({"seed": 1}, ["models", "again", "again"], "two of models, again, again are of one train.seed"),
+    ],
+)
+def test_a_run_that_differs_in_more_than_its_seed_or_not_at_all_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str], train: dict[str, Any], places: list[str], sentence: str
+) -> None:
+    write_run("again", **train)
+    assert publish(*(word for place in places for word in ("--models", place)), "--dry-run", "space") == 1
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not Path("space").exists()
+
+
+def test_a_further_run_of_other_classes_or_without_a_header_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = params_digest(MODEL, TrainParams(seed=1))
+    classes = make_weights(0, make_header(params_digest=digest, classes=[*CLASSES[:-1], "another"]))
+    for content in (classes, without_header(make_weights(0))):
+        write_weights(Path("again"), content)
+        assert publish("--models", "models", "--models", "again", "--dry-run", "space") == 1
+        assert "again differs from the run in metrics/ in more than train.seed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--space", "try"], "--space is 'try', expected OWNER/NAME"),
         (["--space", NAME, "--dry-run", "models"], "models already exists"),
         (["--repo", NAME, "--models", "models"], "--models is of a Space"),
+        (["--repo", NAME, "--models", "models", "--models", "again"], "--models is of a Space"),
     ],
 )
 def test_what_makes_no_sense_is_a_sentence(

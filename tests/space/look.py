@@ -76,7 +76,7 @@ def _made_up_space(folder: Path) -> Path:
     """The page with networks that know nothing."""
     write_finished_run(folder / "run")
     with chdir(folder / "run"):
-        publish_space("owner/sounds", "models", Path("space"), demo_is_meant=False)
+        publish_space("owner/sounds", ["models"], Path("space"), demo_is_meant=False)
     return folder / "run/space"
 
 

@@ -81,6 +81,9 @@ def test_the_temperature_is_fitted_on_the_validation_clips_and_divides_the_held_
     temperature = fit_temperature(logits, np.load(prepared / "labels.npy")[validation])
     assert load(scaled).temperature == pytest.approx(temperature, abs=2e-4)
     assert temperature != 1
+    held_out_json = [json.loads(result_bytes(job.folder)["fold_0.json"])["held_out"] for job in (plain, scaled)]
+    assert ["temperature" in held_out for held_out in held_out_json] == [False, True]
+    assert held_out_json[1]["temperature"] == load(scaled).temperature
     torch.testing.assert_close(held_out_logits(scaled) * temperature, held_out_logits(plain), atol=1e-3, rtol=1e-3)
     held_out = clips(prepared, split_rows(prepared, read_meta(prepared), 0, "previous_fold").held_out)
     torch.testing.assert_close(load(scaled)(held_out), held_out_logits(scaled), atol=1e-5, rtol=1e-4)
