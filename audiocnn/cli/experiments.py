@@ -102,7 +102,7 @@ def _shown(value: Any) -> str:
 def _number_columns(rows: Sequence["Row"]) -> list[list[str]]:
     """What is measured, and how many runs are in which state; states without any run have no column."""
     states = [state for state in ("running", "queued", "failed") if any(row.setting.states[state] for row in rows)]
-    header = [_metric(rows), "seeds", "sd seeds", "sd folds", "p", *states]
+    header = [_metric(rows), "seeds", "std seeds", "std folds", "p", *states]
     return [
         header,
         *(
@@ -174,7 +174,7 @@ def _print_csv(found: "Sweep") -> None:
     """A row a setting, with all names of runs; cells that a spreadsheet would run are made text."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     states = ["running", "queued", "failed"]
-    names = ["code", "data", "metric", "mean", "seeds", "sd_seeds", "sd_folds", "p", *states, "runs"]
+    names = ["code", "data", "metric", "mean", "seeds", "std_seeds", "std_folds", "p", *states, "runs"]
     writer.writerow(map(_cell, [*found.changed, *names]))
     for row in found.rows:
         setting = row.setting

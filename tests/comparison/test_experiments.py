@@ -68,11 +68,11 @@ def test_seeds_of_a_setting_are_one_row_with_both_spreads_worked_out_by_hand(roo
     save(root, "second-seed", folds(0.74, 0.84, 0.64, 0.94), 0.001, seed=1)
     save(root, "other", folds(0.80, 0.90, 0.75, 0.93), 0.01, seed=0)
     best, worse = rows(run("experiments", "--csv"))
-    assert (best["train.lr"], best["runs"], best["seeds"], best["sd_seeds"]) == ("0.01", "other", "1", "")
+    assert (best["train.lr"], best["runs"], best["seeds"], best["std_seeds"]) == ("0.01", "other", "1", "")
     assert (worse["train.lr"], worse["runs"], worse["seeds"]) == ("0.001", "HEAD second-seed", "2")
     assert float(worse["mean"]) == pytest.approx(0.77)
-    assert float(worse["sd_seeds"]) == pytest.approx(0.04 / sqrt(2))  # means 0.75 and 0.79
-    assert float(worse["sd_folds"]) == pytest.approx(np.std([0.72, 0.82, 0.62, 0.92]))
+    assert float(worse["std_seeds"]) == pytest.approx(0.04 / sqrt(2))  # means 0.75 and 0.79
+    assert float(worse["std_folds"]) == pytest.approx(np.std([0.72, 0.82, 0.62, 0.92]))
     differences = [0.10, 0.10, 0.15, 0.03]  # by fold, of the seed that both have: 0
     deviation = np.std(differences, ddof=1) * sqrt(1 / 4 + 1 / 3)  # four folds, each trained on the other three
     assert float(worse["p"]) == pytest.approx(2 * t.sf(np.mean(differences) / deviation, 3))

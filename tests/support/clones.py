@@ -33,7 +33,7 @@ PARAMS: dict[str, Any] = {
     "train": {"epochs": EPOCHS, "batch_size": 2, "lr": 0.01},
 }
 RUNTIME = {"jobs": "auto", "wandb": {"mode": "disabled"}}
-_SECONDS = 300  # for one command; far more than it needs, since other work may share the machine
+_SECONDS = 900  # for one command: ten times what the longest needs, since other work may share the machine
 
 
 @dataclass(frozen=True)
