@@ -213,7 +213,7 @@ def tables(runs: Sequence[Run]) -> list[str]:
 
 
 def _named(run: Run) -> tuple[str, str]:
-    """A run's preset and the changes to it, but for the protocol, by the name of the preset that it equals, if any."""
+    """A run's preset, and the changes to it but for the protocol; the preset that it equals has none."""
     changes = [word for word in run["changes"].split() if not word.startswith("train.validation=")]
     values = PRESETS[run["preset"]] | {
         key: yaml.safe_load(value) for key, _, value in (w.partition("=") for w in changes)
@@ -223,13 +223,15 @@ def _named(run: Run) -> tuple[str, str]:
 
 
 def _by_setting(runs: Sequence[Run]) -> list[tuple[tuple[str, ...], list[Run]]]:
-    """Runs that differ in the seed alone, with data, protocol, preset, other changes and epochs."""
+    """Runs that differ in the seed alone, with data, protocol, preset and changes to it, and epochs."""
 
     def setting(run: Run) -> tuple[Any, ...]:
-        return run["data"], run["protocol"], *_named(run), int(run["epochs"]), run["folds"]
+        preset, changes = _named(run)
+        name = f"`{preset}`, `{changes}`" if changes else f"`{preset}`"
+        return run["data"], run["protocol"], name, int(run["epochs"]), run["folds"]
 
     groups = groupby(sorted(runs, key=setting), setting)
-    return [(tuple(map(str, values[:5])), list(group)) for values, group in groups]
+    return [(tuple(map(str, values[:4])), list(group)) for values, group in groups]
 
 
 def _results(runs: Sequence[Run]) -> str:
@@ -237,14 +239,14 @@ def _results(runs: Sequence[Run]) -> str:
         "| data | protocol | preset | epochs | seeds | accuracy | std over seeds | std over folds | minutes |",
         "|---" * 9 + "|",
     ]
-    for (data, protocol, preset, changes, epochs), seeds in _by_setting(runs):
+    for (data, protocol, preset, epochs), seeds in _by_setting(runs):
         accuracies = [_numbers(run["accuracies"]) for run in seeds]
         means = [mean(folds) for folds in accuracies]
         over_folds = pstdev([mean(fold) for fold in zip(*accuracies, strict=True)])
         cells = (
             data,
             f"`{protocol}`",
-            f"`{preset}`{f', {changes}' if changes else ''}",
+            preset,
             epochs,
             str(len(seeds)),
             f"{mean(means):.4f}",
@@ -258,7 +260,7 @@ def _results(runs: Sequence[Run]) -> str:
 
 def _mistakes(runs: Sequence[Run]) -> str:
     lines = ["| data | preset | epochs | mistakes a run | the most frequent, a run |", "|---" * 5 + "|"]
-    for (data, _, preset, _, epochs), seeds in _by_setting(runs):
+    for (data, _, preset, epochs), seeds in _by_setting(runs):
         counts: Counter[str] = Counter()
         for run in seeds:
             for mistake in run["mistakes"].split("; "):
@@ -266,7 +268,7 @@ def _mistakes(runs: Sequence[Run]) -> str:
                 counts[pair] += int(count)
         total = sum(counts.values()) / len(seeds)
         frequent = ", ".join(f"`{pair}` {count / len(seeds):.1f}" for pair, count in counts.most_common(_FREQUENT))
-        lines.append(f"| {data} | `{preset}` | {epochs} | {total:.0f} | {frequent} |")
+        lines.append(f"| {data} | {preset} | {epochs} | {total:.0f} | {frequent} |")
     return "\n".join(lines)
 
 
