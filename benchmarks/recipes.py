@@ -213,7 +213,7 @@ def tables(runs: Sequence[Run]) -> list[str]:
 
 
 def _named(run: Run) -> tuple[str, str]:
-    """A run's preset, and the changes to it but for the protocol; the preset that it equals has none."""
+    """A run's preset and the changes to it, but for the protocol. Where they make up another preset: that, and none."""
     changes = [word for word in run["changes"].split() if not word.startswith("train.validation=")]
     values = PRESETS[run["preset"]] | {
         key: yaml.safe_load(value) for key, _, value in (w.partition("=") for w in changes)
